@@ -1,0 +1,3 @@
+//! Records, metrics, decisions. Knows no HTTP and no wasm.
+
+pub mod ports;
