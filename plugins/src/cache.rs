@@ -42,9 +42,7 @@ impl CodeCache {
         }
         #[expect(unsafe_code, reason = "the HMAC shows that this server wrote these bytes")]
         let component = unsafe { Component::deserialize(engine, code) };
-        component
-            .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "cached code does not load"))
-            .ok()
+        component.inspect_err(|error| tracing::warn!(%error, path = %path.display(), "cached code does not load")).ok()
     }
 
     /// Keeps compiled code. Failing to is no error: the next start compiles again.
@@ -61,13 +59,14 @@ impl CodeCache {
         let unique = format!("{}-{}.tmp", process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
         let temporary = path.with_extension(unique);
         let tag = self.mac(path, code).finalize().into_bytes();
-        let written = fs::write(&temporary, [tag.as_slice(), code].concat()).and_then(|()| fs::rename(&temporary, path));
+        let written =
+            fs::write(&temporary, [tag.as_slice(), code].concat()).and_then(|()| fs::rename(&temporary, path));
         written.inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 
     /// Over the name too, so that no file can stand in for another plugin or engine.
     fn mac(&self, path: &Path, code: &[u8]) -> Hmac<Sha256> {
-        let name = path.file_name().map(|name| name.as_encoded_bytes()).unwrap_or_default();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         self.keyed.clone().chain_update(name).chain_update(code)
     }
 

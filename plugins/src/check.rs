@@ -36,7 +36,9 @@ pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checke
         if declined {
             let zero = value == 0.0 && figures().all(|figure| figure.values.get(row) == Some(&0.0));
             if !zero {
-                return Err(codes::BAD_DECLINED.because(format!("row {row} is declined, but its figures are not all 0")));
+                return Err(
+                    codes::BAD_DECLINED.because(format!("row {row} is declined, but its figures are not all 0"))
+                );
             }
         } else {
             in_range(row, value, promised.range)?;
@@ -79,7 +81,9 @@ fn labels_of_row(row: usize, labels: &[u32], weights: &[f64], multiple: bool) ->
         return broken(format!("row {row} has one label twice"));
     }
     match weights.iter().find(|weight| **weight < 0.0) {
-        Some(weight) => Err(codes::OUT_OF_RANGE.because(format!("row {row} has a label with weight {weight}, below 0"))),
+        Some(weight) => {
+            Err(codes::OUT_OF_RANGE.because(format!("row {row} has a label with weight {weight}, below 0")))
+        }
         None => Ok(()),
     }
 }
@@ -93,10 +97,8 @@ fn count(name: &str, found: usize, rows: usize) -> Checked {
 
 fn finite(name: &str, values: &[f64]) -> Checked {
     match values.iter().position(|value| !value.is_finite()) {
-        Some(row) => Err(codes::NOT_FINITE.because(format!(
-            "{name} holds {} at row {row}",
-            values.get(row).copied().unwrap_or(f64::NAN)
-        ))),
+        Some(row) => Err(codes::NOT_FINITE
+            .because(format!("{name} holds {} at row {row}", values.get(row).copied().unwrap_or(f64::NAN)))),
         None => Ok(()),
     }
 }

@@ -51,7 +51,7 @@ impl Default for HostLimits {
         Self {
             component: 4 * MIB,
             large_component: 24 * MIB,
-            manifest: 512 * KIB,
+            manifest: 256 * KIB,
             fuel: 20_000_000,
             fuel_per_row: 1_000_000,
             memory: 32 * MIB,

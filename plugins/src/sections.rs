@@ -66,13 +66,13 @@ fn check_structure(bytes: &[u8]) -> Result<(), PluginFailure> {
         return Err(codes::MALFORMED.because("the bytes are no WebAssembly: they do not begin with \\0asm"));
     }
     if Parser::is_core_wasm(bytes) {
-        return Err(codes::NOT_A_COMPONENT.because(
-            "this is a core module: `ripen plugin pack` makes it a component with the manifest inside",
-        ));
+        return Err(codes::NOT_A_COMPONENT
+            .because("this is a core module: `ripen plugin pack` makes it a component with the manifest inside"));
     }
     Validator::new().validate_all(bytes).map(drop).map_err(malformed)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn malformed(error: wasmparser::BinaryReaderError) -> PluginFailure {
     codes::MALFORMED.because(format!("{} at byte {}", error.message(), error.offset()))
 }
@@ -117,11 +117,12 @@ impl<'a> Sections<'a> {
 
     fn api(&self) -> Result<(u16, u16, u16), PluginFailure> {
         let bytes = one(&self.apis, API_SECTION)?;
-        let &[a, b, c, d, e, f] = bytes else {
+        let (numbers, rest) = bytes.as_chunks::<2>();
+        let (&[major, minor, patch], []) = (numbers, rest) else {
             let detail = format!("section {API_SECTION} has {} bytes instead of 6", bytes.len());
             return Err(codes::API_VERSION.because(detail));
         };
-        let made_for = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]), u16::from_be_bytes([e, f]));
+        let made_for = (u16::from_be_bytes(major), u16::from_be_bytes(minor), u16::from_be_bytes(patch));
         if made_for.0 != API.0 || made_for.1 > API.1 {
             let show = |(major, minor, patch): (u16, u16, u16)| format!("{major}.{minor}.{patch}");
             let detail = format!(

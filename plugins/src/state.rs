@@ -119,7 +119,8 @@ impl ResourceLimiter for State {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        let (wanted, limit) = (self.table_elements + desired.saturating_sub(current), self.limits.server.table_elements);
+        let (wanted, limit) =
+            (self.table_elements + desired.saturating_sub(current), self.limits.server.table_elements);
         if wanted > limit {
             let detail = format!("asked for tables of {wanted} elements, the limit is {limit}");
             return Err(self.stop(codes::TABLE_EXCEEDED.because(detail)));
