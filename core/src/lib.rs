@@ -1,3 +1,11 @@
 //! Records, metrics, decisions. Knows no HTTP and no wasm.
 
+pub mod access;
+pub mod context;
+pub mod engine;
+pub mod error;
 pub mod ports;
+#[expect(clippy::disallowed_methods, reason = "sea-orm's derives call the finders that the house bans")]
+pub mod records;
+pub mod store;
+pub mod values;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 pub use frame::{Column, Figure, Frame, FrameField, Reason, RunContext, Scores, Segments, Series, Texts, Words};
 pub use manifest::{
-    Capability, Config, Contributions, Input, InputType, Labels, Limits, Manifest, Outputs, PluginInfo, Statistic, Tests,
+    Capability, Config, Contributions, Input, InputType, Labels, Limits, Manifest, Outputs, PluginInfo, Statistic,
+    Tests,
 };
 
 /// A plugin as stored: the component's bytes with what they declare about themselves.

@@ -34,7 +34,9 @@ pub(crate) fn segments(segments: &Segments, rows: u32) -> Result<(), String> {
     if offsets.len() != rows as usize + 1 {
         return Err(format!("labels for {} of {rows} rows", offsets.len().saturating_sub(1)));
     }
-    if offsets.first() != Some(&0) || !offsets.is_sorted() || offsets.last().map(|end| *end as usize) != Some(codes.len())
+    if offsets.first() != Some(&0)
+        || !offsets.is_sorted()
+        || offsets.last().map(|end| *end as usize) != Some(codes.len())
     {
         return Err(format!("offsets must rise from 0 to the number of codes, {}", codes.len()));
     }

@@ -62,10 +62,10 @@ mod frame;
 pub mod guest;
 pub mod log;
 mod plugin;
+mod reason;
 mod score;
 mod segment;
 pub mod testing;
-mod reason;
 mod value;
 
 pub use bindings::shared::ripen::frame::types::{Context, Frame};
@@ -104,7 +104,7 @@ macro_rules! __export_kind {
     (scorer, $plugin:ty) => {
         const _: () = {
             struct Export;
-            ::std::thread_local!(static PLUGIN: $crate::guest::Slot<$plugin> = const { $crate::guest::Slot::new() });
+    ::std::thread_local!(static PLUGIN: $crate::guest::Slot<$plugin> = const { $crate::guest::Slot::new() });
             impl $crate::bindings::scorer::exports::ripen::score::scorer::Guest for Export {
                 fn init(config: String, cx: $crate::Context) -> Result<(), String> {
                     PLUGIN.with(|slot| slot.init(&config, &cx))
@@ -114,13 +114,13 @@ macro_rules! __export_kind {
                 }
             }
             #[cfg(target_arch = "wasm32")]
-            $crate::bindings::scorer::export_scorer!(Export with_types_in $crate::bindings::scorer);
+    $crate::bindings::scorer::export_scorer!(Export with_types_in $crate::bindings::scorer);
         };
     };
     (segmenter, $plugin:ty) => {
         const _: () = {
             struct Export;
-            ::std::thread_local!(static PLUGIN: $crate::guest::Slot<$plugin> = const { $crate::guest::Slot::new() });
+    ::std::thread_local!(static PLUGIN: $crate::guest::Slot<$plugin> = const { $crate::guest::Slot::new() });
             impl $crate::bindings::segmenter::exports::ripen::segment::segmenter::Guest for Export {
                 fn init(config: String, cx: $crate::Context) -> Result<(), String> {
                     PLUGIN.with(|slot| slot.init(&config, &cx))
@@ -130,7 +130,7 @@ macro_rules! __export_kind {
                 }
             }
             #[cfg(target_arch = "wasm32")]
-            $crate::bindings::segmenter::export_segmenter!(Export with_types_in $crate::bindings::segmenter);
+    $crate::bindings::segmenter::export_segmenter!(Export with_types_in $crate::bindings::segmenter);
         };
     };
 }

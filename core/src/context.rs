@@ -1,0 +1,111 @@
+//! Who asks, in which tenant, at what time, on which store: one value, the first parameter everywhere.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use chrono_tz::Tz;
+use sea_orm::{
+    AccessMode, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use uuid::Uuid;
+
+use crate::{
+    access::{Actor, Secrets},
+    engine::Registry,
+    error::Result,
+    ports::PluginHost,
+    store::Store,
+    values::Currency,
+};
+
+/// The time, from outside. The product never asks the world for it elsewhere.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// Fresh identifiers, from outside.
+pub trait Ids: Send + Sync {
+    /// A UUIDv7 that sorts after every earlier one of this process.
+    fn next(&self, now: DateTime<Utc>) -> Uuid;
+}
+
+/// One customer of the installation: everything stored belongs to exactly one.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    pub id: Uuid,
+    pub slug: String,
+    pub name: String,
+    pub base_currency: Currency,
+    pub time_zone: Tz,
+}
+
+/// What one process shares.
+pub struct World {
+    pub store: Store,
+    pub registry: Registry,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub secrets: Secrets,
+    pub plugins: Arc<dyn PluginHost>,
+    /// Woken after each commit, for readers of the change log and the job runner.
+    pub committed: tokio::sync::Notify,
+}
+
+/// One call: everything a function needs to know about who asks.
+#[derive(Clone)]
+pub struct Context {
+    pub world: Arc<World>,
+    pub tenant: Arc<Tenant>,
+    pub actor: Arc<Actor>,
+    pub request_id: Option<Arc<str>>,
+}
+
+impl Context {
+    /// Milliseconds are the finest time the product knows.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.world.clock.now().trunc_subsecs(3)
+    }
+
+    pub fn new_id(&self) -> Uuid {
+        self.world.ids.next(self.now())
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.world.store
+    }
+
+    pub fn backend(&self) -> DbBackend {
+        self.world.store.backend
+    }
+
+    /// Opens a unit of work. Dropping it undoes everything; [`Unit::commit`] makes it so.
+    pub async fn begin(&self) -> Result<Unit<'_>> {
+        let options = TransactionOptions {
+            isolation_level: Some(IsolationLevel::ReadCommitted).filter(|_| self.backend() == DbBackend::Postgres),
+            access_mode: Some(AccessMode::ReadWrite).filter(|_| self.backend() == DbBackend::Postgres),
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        };
+        let txn = self.world.store.write.begin_with_options(options).await?;
+        Ok(Unit { cx: self, txn, now: self.now(), history: false })
+    }
+}
+
+/// One transaction, and the only way anything is written. Several kinds may be saved in one unit.
+pub struct Unit<'a> {
+    pub cx: &'a Context,
+    pub txn: DatabaseTransaction,
+    /// One time for everything the unit writes.
+    pub now: DateTime<Utc>,
+    /// The writer may set `created_at`, `created_by` and `closed_at`, and first intervals reach back to the beginning
+    /// of time unless they are mapped: set by imports, whose actor holds `imports:history`.
+    pub history: bool,
+}
+
+impl Unit<'_> {
+    pub async fn commit(self) -> Result<()> {
+        self.txn.commit().await?;
+        self.cx.world.committed.notify_waiters();
+        Ok(())
+    }
+}

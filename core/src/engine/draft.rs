@@ -1,0 +1,138 @@
+//! From a JSON object to a whole typed candidate: stamps, input, merge, every violation at once.
+
+use sea_orm::{IdenStatic as _, Iterable as _};
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use super::{Field, FieldAccess, FieldType, Record, Shape, print_instant};
+use crate::{
+    context::Unit,
+    error::{Code, Error, Result, Violation, unknown},
+};
+
+/// A create: the input laid over the server's stamps and the kind's defaults.
+pub(super) fn create<R: Record>(unit: &Unit<'_>, shape: &Shape, data: &Map<String, Json>) -> Result<R::Model> {
+    let now = Json::from(print_instant(unit.now));
+    let mut row: Map<String, Json> = shape.columns.iter().map(|c| (c.name.clone(), Json::Null)).collect();
+    for (name, text) in R::DEFAULTS {
+        row.insert((*name).to_owned(), serde_json::from_str(text).unwrap_or_else(|_| Json::from(*text)));
+    }
+    row.insert("tenant_id".to_owned(), json!(unit.cx.tenant.id));
+    row.insert("id".to_owned(), json!(unit.cx.new_id()));
+    row.insert("version".to_owned(), json!(1));
+    row.insert("created_at".to_owned(), now.clone());
+    row.insert("updated_at".to_owned(), now);
+    row.insert("created_by".to_owned(), json!(unit.cx.actor.user));
+    if shape.field("owner_id").is_some() {
+        row.insert("owner_id".to_owned(), json!(unit.cx.actor.user));
+    }
+    let mut broken = lay::<R>(unit, shape, &mut row, data, None);
+    for field in shape.fields.iter().filter(|f| f.required && !data.contains_key(&f.name)) {
+        broken.push(field.violation(Code::Required, "is required"));
+    }
+    if broken.is_empty() { whole::<R>(row) } else { Err(Error::Invalid(broken)) }
+}
+
+/// An update: the input merged into what is there. The version rises in the write, where it is known to differ.
+pub(super) fn update<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    before: &R::Model,
+    data: &Map<String, Json>,
+) -> Result<R::Model> {
+    let mut row = columns(before)?;
+    let present = row.clone();
+    let broken = lay::<R>(unit, shape, &mut row, data, Some(&present));
+    if broken.is_empty() { whole::<R>(row) } else { Err(Error::Invalid(broken)) }
+}
+
+/// The row as a JSON object by column.
+pub(super) fn columns(row: &impl serde::Serialize) -> Result<Map<String, Json>> {
+    match serde_json::to_value(row) {
+        Ok(Json::Object(map)) => Ok(map),
+        Ok(_) => Err(Error::internal("a record is an object", "not an object")),
+        Err(source) => Err(Error::internal("a record can be written as JSON", source)),
+    }
+}
+
+pub(super) fn whole<R: Record>(row: Map<String, Json>) -> Result<R::Model> {
+    serde_json::from_value(Json::Object(row))
+        .map_err(|source| Error::internal("a checked candidate is a record", source))
+}
+
+fn lay<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    row: &mut Map<String, Json>,
+    data: &Map<String, Json>,
+    present: Option<&Map<String, Json>>,
+) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for (name, value) in data {
+        let Some(field) = shape.field(name) else {
+            broken.push(Violation::field(name, Code::UnknownField, unknown("field", name, shape.field_names())));
+            continue;
+        };
+        if let Err(violation) = may_set(unit, field, present.is_some()) {
+            broken.push(violation);
+            continue;
+        }
+        let merged = present
+            .filter(|_| value.is_object() && matches!(field.kind, FieldType::Json | FieldType::Money))
+            .map(|row| merge(field.encode(&shape.columns, row), value));
+        match field.decode(merged.as_ref().unwrap_or(value)) {
+            Ok(cells) => {
+                for (column, cell) in shape.columns_of(field).zip(cells) {
+                    row.insert(column.name.clone(), cell);
+                }
+            }
+            Err(violation) => broken.push(violation),
+        }
+    }
+    broken
+}
+
+fn may_set(unit: &Unit<'_>, field: &Field, update: bool) -> Result<(), Violation> {
+    let allowed = match field.access {
+        FieldAccess::Write => true,
+        FieldAccess::Create => !update,
+        FieldAccess::History => unit.history,
+        FieldAccess::Server => false,
+    };
+    if allowed { Ok(()) } else { Err(field.violation(Code::ReadOnly, "is set by the server")) }
+}
+
+/// RFC 7396, deep.
+fn merge(target: Json, patch: &Json) -> Json {
+    let Json::Object(patch) = patch else { return patch.clone() };
+    let mut target = match target {
+        Json::Object(map) => map,
+        _ => Map::new(),
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            let present = target.remove(key).unwrap_or_default();
+            target.insert(key.clone(), merge(present, value));
+        }
+    }
+    Json::Object(target)
+}
+
+/// A create may bring its own id, so that a client can retry safely: a UUIDv7, not one that sorts anywhere.
+pub(super) fn own_id(data: &Map<String, Json>) -> Result<(), Violation> {
+    match data.get("id").and_then(Json::as_str).and_then(|id| id.parse::<Uuid>().ok()) {
+        Some(id) if id.get_version_num() != 7 => {
+            Err(Violation::field("id", Code::InvalidValue, "must be a UUID of version 7"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A typed column by its name. Kinds' columns are fixed at compile time, so a wrong name is a defect found by any test.
+pub(super) fn column<R: Record>(name: &str) -> Result<R::Column> {
+    R::Column::iter()
+        .find(|column| column.as_str() == name)
+        .ok_or_else(|| Error::internal("every record has the common columns", name.to_owned()))
+}

@@ -1,0 +1,245 @@
+//! The Field: the unit in which drafts, filters, sorts, rights, imports, the API description and bytes all speak.
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, Utc};
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use crate::{
+    error::{Code, Violation},
+    values::{Country, Currency, Email, Money, Phone, Url},
+};
+
+/// One field of a kind, stored in one column, or two for money.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: String,
+    pub kind: FieldType,
+    /// Indexes into [`Shape::columns`](super::Shape): the value, or amount and currency of money.
+    pub columns: Vec<usize>,
+    pub nullable: bool,
+    /// A create must bring it: not nullable, not set by the server, no default.
+    pub required: bool,
+    pub access: FieldAccess,
+    /// JSON Schema of the value, with the field's description. Length and range limits are read from here.
+    pub schema: Json,
+}
+
+/// Who may set a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldAccess {
+    /// Callers, in create and update.
+    Write,
+    /// Callers, in create only.
+    Create,
+    /// The server; imports too where they hold `imports:history`.
+    History,
+    /// The server alone.
+    Server,
+}
+
+/// What a value means, and so how it is read, compared, filtered and printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    Id,
+    /// The id of a record of this kind.
+    Reference(&'static str),
+    Text,
+    Email,
+    Phone,
+    Url,
+    Country,
+    Currency,
+    /// One of these words.
+    Choice(Vec<String>),
+    Boolean,
+    Integer,
+    Number,
+    Money,
+    Date,
+    Instant,
+    /// A JSON object or list, stored as it is.
+    Json,
+}
+
+impl FieldType {
+    /// Reads the type from a JSON Schema as `utoipa` derives it.
+    pub fn of(schema: &Json, reference: Option<&'static str>) -> Self {
+        if let Some(kind) = reference {
+            return Self::Reference(kind);
+        }
+        if let Some(Json::Array(words)) = schema.get("enum") {
+            return Self::Choice(words.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect());
+        }
+        let named = |name: &str| match schema.get("type") {
+            Some(Json::String(one)) => one == name,
+            Some(Json::Array(several)) => several.iter().any(|one| one == name),
+            _ => false,
+        };
+        match schema.get("format").and_then(Json::as_str) {
+            Some("uuid") => Self::Id,
+            Some("email") => Self::Email,
+            Some("phone") => Self::Phone,
+            Some("uri") => Self::Url,
+            Some("country") => Self::Country,
+            Some("currency") => Self::Currency,
+            Some("date") => Self::Date,
+            Some("date-time") => Self::Instant,
+            _ if named("string") => Self::Text,
+            _ if named("boolean") => Self::Boolean,
+            _ if named("integer") => Self::Integer,
+            _ if named("number") => Self::Number,
+            _ => Self::Json,
+        }
+    }
+}
+
+impl Field {
+    /// Reads a JSON value into the JSON of each column it is stored in, in the order of `columns`.
+    ///
+    /// # Errors
+    /// The value is not one this field can have; the violation names place and fix.
+    pub fn decode(&self, value: &Json) -> Result<Vec<Json>, Violation> {
+        if value.is_null() {
+            return if self.nullable {
+                Ok(vec![Json::Null; self.columns.len()])
+            } else {
+                Err(self.violation(Code::Required, "is required and cannot be null"))
+            };
+        }
+        let wrong = || self.violation(Code::WrongType, format!("must be {}", self.kind.wanted()));
+        let text = || value.as_str().ok_or_else(wrong);
+        let parsed = |result: Result<String, String>| {
+            result.map(Json::from).map_err(|detail| self.violation(Code::InvalidValue, detail))
+        };
+        let one = match &self.kind {
+            FieldType::Money => return self.decode_money(value),
+            FieldType::Id | FieldType::Reference(_) => {
+                parsed(text()?.parse::<Uuid>().map(|id| id.to_string()).map_err(|_| "must be a UUID".to_owned()))?
+            }
+            FieldType::Text => self.limited(text()?)?,
+            FieldType::Email => parsed(Email::parse(text()?).map(|v| v.as_str().to_owned()))?,
+            FieldType::Phone => parsed(Phone::parse(text()?).map(|v| v.as_str().to_owned()))?,
+            FieldType::Url => parsed(Url::parse(text()?).map(|v| v.as_str().to_owned()))?,
+            FieldType::Country => parsed(Country::parse(text()?).map(|v| v.as_str().to_owned()))?,
+            FieldType::Currency => parsed(Currency::parse(text()?).map(|v| v.as_str().to_owned()))?,
+            FieldType::Choice(words) => parsed(choose(text()?, words))?,
+            FieldType::Boolean => value.as_bool().map(Json::from).ok_or_else(wrong)?,
+            FieldType::Integer => self.ranged(value.as_i64().ok_or_else(wrong)?)?,
+            FieldType::Number => value.as_f64().filter(|n| n.is_finite()).map(Json::from).ok_or_else(wrong)?,
+            FieldType::Date => parsed(date(text()?).map(|day| day.to_string()))?,
+            FieldType::Instant => parsed(instant(text()?).map(print_instant))?,
+            FieldType::Json => value.clone(),
+        };
+        Ok(vec![one])
+    }
+
+    fn decode_money(&self, value: &Json) -> Result<Vec<Json>, Violation> {
+        let Json::Object(parts) = value else {
+            return Err(self.violation(Code::WrongType, format!("must be {}", self.kind.wanted())));
+        };
+        if let Some(name) = parts.keys().find(|name| !["amount", "currency"].contains(&name.as_str())) {
+            let detail = crate::error::unknown("field", name, ["amount", "currency"]);
+            return Err(Violation::field(&format!("{}.{name}", self.name), Code::UnknownField, detail));
+        }
+        let part = |name: &str| {
+            parts.get(name).and_then(Json::as_str).ok_or_else(|| {
+                let detail = format!("must be a string: {}", self.kind.wanted());
+                Violation::field(&format!("{}.{name}", self.name), Code::Required, detail)
+            })
+        };
+        let money = Money::parse(part("amount")?, part("currency")?)
+            .map_err(|detail| self.violation(Code::InvalidValue, detail))?;
+        Ok(vec![Json::from(money.minor), Json::from(money.currency.as_str())])
+    }
+
+    fn limited(&self, text: &str) -> Result<Json, Violation> {
+        let limit = self.schema.get("maxLength").and_then(Json::as_u64).unwrap_or(10_000);
+        if text.contains('\0') {
+            return Err(self.violation(Code::InvalidValue, "must not contain a NUL character"));
+        }
+        if text.chars().count() as u64 > limit {
+            return Err(self.violation(Code::TooLong, format!("must have at most {limit} characters")));
+        }
+        if text.trim().is_empty() && !self.nullable {
+            return Err(self.violation(Code::Required, "must not be blank"));
+        }
+        Ok(Json::from(text))
+    }
+
+    fn ranged(&self, number: i64) -> Result<Json, Violation> {
+        let bound = |name: &str| self.schema.get(name).and_then(Json::as_f64);
+        #[expect(clippy::cast_precision_loss, reason = "the bounds of integer fields are small")]
+        let size = number as f64;
+        let low = bound("minimum").is_some_and(|least| size < least);
+        let high = bound("maximum").is_some_and(|most| size > most);
+        if low || high || number.unsigned_abs() > (1 << 53) - 1 {
+            return Err(self.violation(Code::OutOfRange, "is out of range; see the schema of the field"));
+        }
+        Ok(Json::from(number))
+    }
+
+    pub fn violation(&self, code: Code, detail: impl Into<String>) -> Violation {
+        Violation::field(&self.name, code, detail)
+    }
+
+    /// The field's value as callers write it, from the JSON of its columns: the inverse of [`Field::decode`].
+    pub fn encode(&self, columns: &[super::Column], row: &Map<String, Json>) -> Json {
+        let cell = |n: usize| {
+            self.columns.get(n).and_then(|i| columns.get(*i)).and_then(|c| row.get(&c.name)).unwrap_or(&Json::Null)
+        };
+        match (&self.kind, cell(0).as_i64(), cell(1).as_str()) {
+            (FieldType::Money, Some(minor), Some(currency)) => {
+                json!({"amount": crate::values::decimal(minor, currency), "currency": currency})
+            }
+            (FieldType::Money, ..) => Json::Null,
+            _ => cell(0).clone(),
+        }
+    }
+}
+
+impl FieldType {
+    /// "must be .."
+    fn wanted(&self) -> &'static str {
+        match self {
+            Self::Id | Self::Reference(_) => "a UUID in a string",
+            Self::Text | Self::Email | Self::Phone | Self::Url | Self::Country | Self::Currency | Self::Choice(_) => {
+                "a string"
+            }
+            Self::Boolean => "true or false",
+            Self::Integer => "a whole number",
+            Self::Number => "a number",
+            Self::Money => r#"like {"amount": "1234.50", "currency": "USD"}"#,
+            Self::Date => "a date in a string, YYYY-MM-DD",
+            Self::Instant => "an RFC 3339 instant in a string, 2026-01-31T09:30:00.000Z",
+            Self::Json => "a JSON value",
+        }
+    }
+}
+
+fn choose(word: &str, words: &[String]) -> Result<String, String> {
+    if words.iter().any(|known| known == word) {
+        return Ok(word.to_owned());
+    }
+    let detail = crate::error::unknown("choice", word, words.iter().map(String::as_str));
+    Err(format!("{detail} (one of {})", words.join(", ")))
+}
+
+/// `YYYY-MM-DD`, and nothing else.
+pub fn date(text: &str) -> Result<NaiveDate, String> {
+    NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .ok()
+        .filter(|_| text.len() == 10)
+        .ok_or_else(|| format!("`{text}` is not a date YYYY-MM-DD"))
+}
+
+/// RFC 3339 with any offset, kept in UTC to the millisecond.
+pub fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc().trunc_subsecs(3))
+        .map_err(|_| format!("`{text}` is not an RFC 3339 instant such as 2026-01-31T09:30:00.000Z"))
+}
+
+/// Exactly milliseconds and `Z`.
+pub fn print_instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

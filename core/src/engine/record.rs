@@ -1,0 +1,96 @@
+//! What a kind of record brings itself: names, references, rules. About thirty lines each.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{EntityTrait, FromQueryResult, PrimaryKeyTrait};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value as Json;
+use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
+
+use super::Scope;
+use crate::{
+    access::Verb,
+    context::Unit,
+    error::{Result, Violation},
+};
+
+/// A kind of record: a sea-orm entity keyed by `(tenant_id, id)`, with a name and rules.
+///
+/// Every model carries `tenant_id, id, external_id, version, created_at, updated_at, created_by, deleted_at`. The doc
+/// comments of its fields are the API description; `#[schema(..)]` attributes are the constraints.
+pub trait Record:
+    EntityTrait<
+        Model: Serialize
+                   + DeserializeOwned
+                   + PartialSchema
+                   + ToSchema
+                   + FromQueryResult
+                   + PartialEq
+                   + Clone
+                   + Send
+                   + Sync,
+        PrimaryKey: PrimaryKeyTrait<ValueType = (Uuid, Uuid)>,
+    >
+{
+    /// Singular snake_case; the table has the same name.
+    const NAME: &'static str;
+    /// Plural kebab-case, as in the path.
+    const PLURAL: &'static str;
+    const SCOPE: Scope;
+    /// Read by admins and managers only, where the scope alone would let everyone read.
+    const RESTRICTED: bool = false;
+    /// The generic operations it takes part in.
+    const VERBS: &'static [Verb] = Verb::ALL;
+    /// Column -> kind it refers to, beside `owner_id` and `created_by` (users).
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[];
+    /// Sets of fields whose values no two live records share, beside `external_id`.
+    const UNIQUE: &'static [&'static [&'static str]] = &[];
+    /// Server-set fields that an import with the right `imports:history` may bring, beside `created_at` and
+    /// `created_by`.
+    const HISTORY: &'static [&'static str] = &[];
+    /// Values of fields a create may leave out although they are not nullable, as JSON text.
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[];
+
+    /// A body that creates a valid record, required references apart.
+    fn example() -> Json;
+
+    /// Completes the candidate from itself and what was there before: stamps, derived values. Sees no other row.
+    fn prepare(_unit: &Unit<'_>, _before: Option<&Self::Model>, _after: &mut Self::Model) {}
+
+    /// Rules over the whole record as it would be stored.
+    fn check(_after: &Self::Model) -> Vec<Violation> {
+        Vec::new()
+    }
+
+    /// Rules that look at other rows, for the whole slice at once: the index of each broken candidate with what is
+    /// wrong. May complete candidates from other rows (an order's currency, a stage's outcome).
+    fn check_rows(
+        _unit: &Unit<'_>,
+        _slice: &mut [(Option<Self::Model>, Self::Model)],
+    ) -> impl Future<Output = Result<Vec<(usize, Violation)>>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// What follows from the writes, in the same transaction: intervals, derived columns of other records.
+    fn effects(_unit: &Unit<'_>, _saved: &[Saved<Self::Model>]) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// One committed-to-be change of one record.
+#[derive(Clone, Debug)]
+pub struct Saved<M> {
+    pub before: Option<M>,
+    pub after: M,
+    pub since: Since,
+}
+
+/// When imported facts began; `None`: at the write, or since ever for a first interval of imported history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Since {
+    pub owner: Option<DateTime<Utc>>,
+    pub stage: Option<DateTime<Utc>>,
+    pub grade: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,203 @@
+//! The Shape: everything known at run time about a kind, made once from its typed entity.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ColumnTrait, ColumnType, IdenStatic, Iterable};
+use serde_json::{Value as Json, json};
+use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
+
+use super::{Field, FieldAccess, FieldType, Record};
+use crate::access::Verb;
+
+/// Columns that are not fields: the tenant is the caller's, a deleted record is not there.
+const HIDDEN: [&str; 2] = ["tenant_id", "deleted_at"];
+const SERVER: [&str; 2] = ["version", "updated_at"];
+const HISTORY: [&str; 2] = ["created_at", "created_by"];
+
+/// One column of the kind's table.
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: String,
+    pub kind: ColumnType,
+    pub nullable: bool,
+}
+
+/// Which rows of a kind an actor may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of the tenant's: setup such as stages and products.
+    Tenant,
+    /// Those whose `owner_id` is within the actor's reach.
+    Owner,
+    /// Those whose subject (`subject_kind`, `subject_id`) the actor may see: decisions.
+    Subject,
+}
+
+/// A kind of record, as the engine, the HTTP surface, imports and runs see it.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Singular snake_case, also the table's name: `account`.
+    pub name: &'static str,
+    /// Path segment, plural kebab-case: `accounts`.
+    pub plural: &'static str,
+    pub description: String,
+    pub scope: Scope,
+    /// Reps may not read it although its scope is the tenant.
+    pub restricted: bool,
+    pub verbs: &'static [Verb],
+    pub columns: Vec<Column>,
+    pub fields: Vec<Field>,
+    /// Sets of fields whose values no two live records share.
+    pub unique: Vec<&'static [&'static str]>,
+    /// A body that creates a valid record, references apart.
+    pub example: Json,
+    by_name: BTreeMap<String, usize>,
+}
+
+impl Shape {
+    pub fn of<R: Record>() -> Self {
+        let schema = resolved::<R::Model>();
+        let columns: Vec<_> = R::Column::iter()
+            .map(|c| {
+                let def = c.def();
+                Column { name: c.as_str().to_owned(), kind: def.get_column_type().clone(), nullable: def.is_null() }
+            })
+            .collect();
+        let fields = fields::<R>(&columns, &schema);
+        let by_name = fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
+        let mut unique = vec![["external_id"].as_slice()];
+        unique.extend(R::UNIQUE);
+        unique.retain(|set| set.iter().all(|name| fields.iter().any(|f| f.name == *name)));
+        Self {
+            name: R::NAME,
+            plural: R::PLURAL,
+            description: schema.get("description").and_then(Json::as_str).unwrap_or_default().to_owned(),
+            scope: R::SCOPE,
+            restricted: R::RESTRICTED,
+            verbs: R::VERBS,
+            columns,
+            fields,
+            unique,
+            example: R::example(),
+            by_name,
+        }
+    }
+
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.by_name.get(name).and_then(|i| self.fields.get(*i))
+    }
+
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name)
+    }
+
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|f| f.name.as_str())
+    }
+
+    /// Fields that hold the id of another record, with that record's kind.
+    pub fn references(&self) -> impl Iterator<Item = (&Field, &'static str)> {
+        self.fields.iter().filter_map(|f| match f.kind {
+            FieldType::Reference(kind) => Some((f, kind)),
+            _ => None,
+        })
+    }
+
+    /// The columns of a field.
+    pub fn columns_of<'a>(&'a self, field: &'a Field) -> impl Iterator<Item = &'a Column> {
+        field.columns.iter().filter_map(|i| self.columns.get(*i))
+    }
+}
+
+fn fields<R: Record>(columns: &[Column], schema: &Json) -> Vec<Field> {
+    let mut fields = Vec::new();
+    for (i, column) in columns.iter().enumerate() {
+        let name = column.name.as_str();
+        if HIDDEN.contains(&name) {
+            continue;
+        }
+        let currency = name.strip_suffix("_minor").map(|stem| format!("{stem}_currency"));
+        if let Some(second) = currency.and_then(|name| columns.iter().position(|c| c.name == name)) {
+            let stem = name.trim_end_matches("_minor");
+            fields.push(field::<R>(stem, FieldType::Money, vec![i, second], column, money_schema(schema, name)));
+        } else if name
+            .strip_suffix("_currency")
+            .is_none_or(|stem| !columns.iter().any(|c| c.name == format!("{stem}_minor")))
+        {
+            let schema = schema.pointer(&format!("/properties/{name}")).cloned().unwrap_or_default();
+            let reference = R::REFERENCES.iter().find(|(from, _)| *from == name).map(|(_, kind)| *kind);
+            fields.push(field::<R>(name, FieldType::of(&schema, reference), vec![i], column, schema));
+        }
+    }
+    fields
+}
+
+fn field<R: Record>(name: &str, kind: FieldType, columns: Vec<usize>, column: &Column, schema: Json) -> Field {
+    let access = if name == "id" {
+        FieldAccess::Create
+    } else if R::HISTORY.contains(&name) || HISTORY.contains(&name) {
+        FieldAccess::History
+    } else if SERVER.contains(&name) || schema.get("readOnly") == Some(&Json::Bool(true)) {
+        FieldAccess::Server
+    } else {
+        FieldAccess::Write
+    };
+    let required = access == FieldAccess::Write && !column.nullable && !R::DEFAULTS.iter().any(|(of, _)| *of == name);
+    Field { name: name.to_owned(), kind, columns, nullable: column.nullable, required, access, schema }
+}
+
+fn money_schema(schema: &Json, column: &str) -> Json {
+    let property = schema.pointer(&format!("/properties/{column}")).cloned().unwrap_or_default();
+    json!({
+        "type": "object",
+        "description": property.get("description").cloned().unwrap_or_default(),
+        "required": ["amount", "currency"],
+        "additionalProperties": false,
+        "properties": {
+            "amount": {"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$", "description": "Decimal string."},
+            "currency": {"type": "string", "format": "currency", "description": "ISO 4217 code."},
+        },
+        "example": {"amount": "1234.50", "currency": "USD"},
+    })
+}
+
+/// The model's JSON Schema with nested types inlined: value types and enums have no component of their own.
+fn resolved<M: PartialSchema + ToSchema>() -> Json {
+    let mut nested: Vec<(String, RefOr<utoipa::openapi::Schema>)> = Vec::new();
+    M::schemas(&mut nested);
+    let parts: BTreeMap<String, Json> =
+        nested.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default())).collect();
+    let mut schema = serde_json::to_value(M::schema()).unwrap_or_default();
+    if let Some(Json::Object(properties)) = schema.get_mut("properties") {
+        for property in properties.values_mut() {
+            inline(property, &parts);
+        }
+    }
+    schema
+}
+
+/// `{"$ref"}` and `{"oneOf": [{"type": "null"}, {"$ref"}]}` become the schema referred to; the field's own words win.
+fn inline(property: &mut Json, parts: &BTreeMap<String, Json>) {
+    let target = match property.get("oneOf") {
+        Some(Json::Array(choices)) => choices.iter().find_map(|choice| choice.get("$ref")),
+        _ => property.get("$ref"),
+    };
+    let Some(mut whole) = target
+        .and_then(Json::as_str)
+        .and_then(|path| path.rsplit('/').next())
+        .and_then(|name| parts.get(name))
+        .cloned()
+    else {
+        return;
+    };
+    let optional = property.get("oneOf").is_some();
+    if let (Json::Object(own), Json::Object(base)) = (&*property, &mut whole) {
+        for (key, value) in own.iter().filter(|(key, _)| !["$ref", "oneOf"].contains(&key.as_str())) {
+            base.insert(key.clone(), value.clone());
+        }
+        if optional && let Some(Json::String(name)) = base.get("type").cloned() {
+            base.insert("type".to_owned(), json!([name, "null"]));
+        }
+    }
+    *property = whole;
+}

@@ -1,0 +1,47 @@
+//! Where every read starts: tenant, soft delete, row access. There is no second check anywhere.
+
+use sea_orm::{
+    Condition, Iden,
+    sea_query::{Alias, DynIden, Expr, ExprTrait, IntoIden, Query, SelectStatement},
+};
+
+use super::{Scope, Shape};
+use crate::{access::Reach, context::Context};
+
+/// `SELECT .. FROM kind WHERE` the actor may see it; the caller adds columns and conditions.
+pub fn visible(cx: &Context, shape: &Shape) -> SelectStatement {
+    let table = Alias::new(shape.name);
+    Query::select().from(table.clone()).cond_where(within(cx, shape, table)).take()
+}
+
+/// The same as a condition on the rows of `alias`, for joins and subqueries.
+pub fn within(cx: &Context, shape: &Shape, alias: impl Iden + 'static) -> Condition {
+    let alias = alias.into_iden();
+    let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
+    let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id)).add(of("deleted_at").is_null());
+    match (&cx.actor.reach, shape.scope) {
+        (Reach::All, _) | (_, Scope::Tenant) => base,
+        (Reach::Users(users), Scope::Owner) => base.add(of("owner_id").is_in(users.iter().copied())),
+        (Reach::Users(_), Scope::Subject) => base.add(subjects(cx, &alias)),
+    }
+}
+
+/// A decision is seen by those who see what it is about.
+fn subjects(cx: &Context, alias: &DynIden) -> Condition {
+    let mut any = Condition::any();
+    for shape in cx.world.registry.shapes().filter(|shape| shape.scope == Scope::Owner) {
+        let subject = Alias::new(format!("subject_{}", shape.name));
+        let exists = Query::select()
+            .expr(Expr::val(1))
+            .from_as(Alias::new(shape.name), subject.clone())
+            .cond_where(within(cx, shape, subject.clone()))
+            .and_where(Expr::col((subject, Alias::new("id"))).eq(Expr::col((alias.clone(), Alias::new("subject_id")))))
+            .take();
+        any = any.add(
+            Condition::all()
+                .add(Expr::col((alias.clone(), Alias::new("subject_kind"))).eq(shape.name))
+                .add(Expr::exists(exists)),
+        );
+    }
+    any
+}

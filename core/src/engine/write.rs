@@ -1,0 +1,334 @@
+//! The one way a record is written: draft -> whole candidate -> rules -> rows, log and effects, in the caller's unit.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, FromQueryResult, Iterable, ModelTrait, Value,
+    sea_query::{Alias, Expr, ExprTrait, LockType},
+};
+use uuid::Uuid;
+
+use super::{
+    Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written, draft, history, move_intervals, store,
+    visible,
+};
+use crate::{
+    access::{self, Verb},
+    context::Unit,
+    error::{Code, Error, Result, Violation},
+};
+
+const OWNERSHIP: Interval = Interval { table: "ownership", value: "user_id", origin: Some("how") };
+
+/// A candidate on its way, with its place in the slice.
+struct Candidate<M> {
+    index: usize,
+    since: Since,
+    deletes: bool,
+    before: Option<M>,
+    after: M,
+}
+
+pub(super) async fn write<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    operations: Vec<Operation>,
+) -> Result<Vec<Verdict>> {
+    allowed(unit, shape, &operations)?;
+    let present = present::<R>(unit, shape, &operations).await?;
+    let mut verdicts: Vec<Option<Verdict>> = operations.iter().map(|_| None).collect();
+    let mut candidates = Vec::with_capacity(operations.len());
+    let mut settle = |index: usize, verdict: Verdict| {
+        if let Some(place) = verdicts.get_mut(index) {
+            place.get_or_insert(verdict);
+        }
+    };
+    for (index, operation) in operations.into_iter().enumerate() {
+        match candidate::<R>(unit, shape, &present, index, operation) {
+            Ok(Some(candidate)) => candidates.push(candidate),
+            Ok(None) => {}
+            Err(error) => settle(index, Err(error)),
+        }
+    }
+    let mut refused = rows_checked::<R>(unit, &mut candidates).await?;
+    candidates.retain_mut(|c| {
+        let after_equals_before = c.before.as_ref().is_some_and(|before| !c.deletes && *before == c.after);
+        if after_equals_before && !refused.contains_key(&c.index) {
+            settle(c.index, written::<R>(&c.after, false));
+        }
+        !after_equals_before
+    });
+    for candidate in &mut candidates {
+        stamp::<R>(unit, candidate)?;
+    }
+    for (index, violation) in outside::<R>(unit, shape, &candidates).await? {
+        refused.entry(index).or_default().push(violation);
+    }
+    for (index, violations) in refused {
+        settle(index, Err(Error::Invalid(violations)));
+    }
+    for (index, error) in still_referenced::<R>(unit, shape, &candidates).await? {
+        settle(index, Err(error));
+    }
+    candidates.retain(|c| verdicts.get(c.index).is_some_and(Option::is_none));
+    let rows = candidates.iter().map(row::<R>).collect::<Result<Vec<_>>>()?;
+    for (index, error) in store::store(unit, shape, rows).await? {
+        if let Some(place) = verdicts.get_mut(index) {
+            *place = Some(Err(error));
+        }
+    }
+    candidates.retain(|c| verdicts.get(c.index).is_some_and(Option::is_none));
+    follow::<R>(unit, shape, &candidates).await?;
+    for candidate in &candidates {
+        if let Some(place) = verdicts.get_mut(candidate.index) {
+            *place = Some(written::<R>(&candidate.after, true));
+        }
+    }
+    let lost = || Err(Error::internal("every operation gets a verdict", "none was given"));
+    Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(lost)).collect())
+}
+
+fn allowed(unit: &Unit<'_>, shape: &Shape, operations: &[Operation]) -> Result<()> {
+    for verb in [Verb::Create, Verb::Update, Verb::Delete] {
+        let used = operations.iter().any(|operation| match operation {
+            Operation::Create { .. } => verb == Verb::Create,
+            Operation::Update { .. } => verb == Verb::Update,
+            Operation::Delete { .. } => verb == Verb::Delete,
+        });
+        if used {
+            access::may(&unit.cx.actor, verb, shape)?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows that updates and deletes start from, locked.
+async fn present<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    operations: &[Operation],
+) -> Result<HashMap<Uuid, R::Model>> {
+    let ids: Vec<Uuid> = operations
+        .iter()
+        .filter_map(|operation| match operation {
+            Operation::Create { .. } => None,
+            Operation::Update { id, .. } | Operation::Delete { id, .. } => Some(*id),
+        })
+        .collect();
+    let id = draft::column::<R>("id")?;
+    let mut present = HashMap::with_capacity(ids.len());
+    for part in ids.chunks(1000) {
+        let mut select = visible(unit.cx, shape);
+        select
+            .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))
+            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()));
+        if unit.cx.backend() == DbBackend::Postgres {
+            select.order_by(Alias::new("id"), sea_orm::Order::Asc).lock(LockType::Update);
+        }
+        for row in unit.txn.query_all(&select).await? {
+            let model = R::Model::from_query_result(&row, "")?;
+            if let Value::Uuid(Some(key)) = model.get(id) {
+                present.insert(key, model);
+            }
+        }
+    }
+    Ok(present)
+}
+
+fn candidate<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    present: &HashMap<Uuid, R::Model>,
+    index: usize,
+    operation: Operation,
+) -> Result<Option<Candidate<R::Model>>> {
+    let before_of = |id: Uuid, version: Option<i64>| {
+        let before = present.get(&id).cloned().ok_or_else(|| Error::not_found(shape.name, id))?;
+        let actual = version_of::<R>(&before)?;
+        if version.is_some_and(|wanted| wanted != actual) {
+            return Err(Error::Stale { actual });
+        }
+        Ok(before)
+    };
+    let (before, mut after, since, deletes) = match operation {
+        Operation::Create { data, since } => {
+            draft::own_id(&data).map_err(|violation| Error::Invalid(vec![violation]))?;
+            (None, draft::create::<R>(unit, shape, &data)?, since, false)
+        }
+        Operation::Update { id, version, data, since } => {
+            let before = before_of(id, version)?;
+            let after = draft::update::<R>(unit, shape, &before, &data)?;
+            (Some(before), after, since, false)
+        }
+        Operation::Delete { id, version } => {
+            let before = before_of(id, version)?;
+            (Some(before.clone()), before, Since::default(), true)
+        }
+    };
+    if !deletes {
+        R::prepare(unit, before.as_ref(), &mut after);
+        let broken = R::check(&after);
+        if !broken.is_empty() {
+            return Err(Error::Invalid(broken));
+        }
+    }
+    Ok(Some(Candidate { index, since, deletes, before, after }))
+}
+
+/// The kind's rules that look at other rows.
+async fn rows_checked<R: Record>(
+    unit: &Unit<'_>,
+    candidates: &mut [Candidate<R::Model>],
+) -> Result<HashMap<usize, Vec<Violation>>> {
+    let mut slice: Vec<_> =
+        candidates.iter().filter(|c| !c.deletes).map(|c| (c.before.clone(), c.after.clone())).collect();
+    let broken = R::check_rows(unit, &mut slice).await?;
+    let mut refused: HashMap<usize, Vec<Violation>> = HashMap::new();
+    for (place, (candidate, (_, after))) in candidates.iter_mut().filter(|c| !c.deletes).zip(slice).enumerate() {
+        candidate.after = after;
+        let violations = broken.iter().filter(|(at, _)| *at == place).map(|(_, violation)| violation.clone());
+        refused.entry(candidate.index).or_default().extend(violations);
+    }
+    refused.retain(|_, violations| !violations.is_empty());
+    Ok(refused)
+}
+
+/// The next version, and the time of the write.
+fn stamp<R: Record>(unit: &Unit<'_>, candidate: &mut Candidate<R::Model>) -> Result<()> {
+    let Some(before) = &candidate.before else { return Ok(()) };
+    let mut columns = draft::columns(&candidate.after)?;
+    let now = serde_json::Value::from(super::print_instant(unit.now));
+    columns.insert("version".to_owned(), (version_of::<R>(before)? + 1).into());
+    if candidate.deletes {
+        columns.insert("deleted_at".to_owned(), now.clone());
+    }
+    columns.insert("updated_at".to_owned(), now);
+    candidate.after = draft::whole::<R>(columns)?;
+    Ok(())
+}
+
+/// Rules of the engine itself that look at other rows: uniqueness, references, the owner within reach.
+async fn outside<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[Candidate<R::Model>],
+) -> Result<Vec<(usize, Violation)>> {
+    let kept = candidates.iter().filter(|c| !c.deletes);
+    let rows = kept.map(|c| Ok((row::<R>(c)?, changed::<R>(c)))).collect::<Result<Vec<_>>>()?;
+    let mut broken = store::dangling(unit, shape, &rows).await?;
+    if let Some(owner) = shape.column("owner_id") {
+        for (row, _) in rows.iter().filter(|(_, changed)| changed.contains(&owner)) {
+            let id = row.cells.get(owner).and_then(|cell| match cell {
+                Value::Uuid(id) => *id,
+                _ => None,
+            });
+            if !unit.cx.actor.reaches(id) {
+                broken.push((
+                    row.index,
+                    Violation::field("owner_id", Code::OutsideYourReach, "must be a user within your reach"),
+                ));
+            }
+        }
+    }
+    let rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
+    broken.extend(store::duplicates(unit, shape, &rows).await?);
+    Ok(broken)
+}
+
+async fn still_referenced<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[Candidate<R::Model>],
+) -> Result<Vec<(usize, Error)>> {
+    let leaving = candidates.iter().filter(|c| c.deletes);
+    let leaving = leaving.map(|c| Ok((id_of::<R>(&c.after)?, c.index))).collect::<Result<Vec<_>>>()?;
+    if leaving.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = leaving.iter().map(|(id, _)| *id).collect();
+    let mut counts = store::referrers(unit, shape, &ids).await?;
+    Ok(leaving
+        .into_iter()
+        .filter_map(|(id, index)| {
+            let counts = counts.remove(&id)?;
+            let by_kind: Vec<_> = counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+            let detail = format!("{} {id} is still referred to by {}", shape.name, by_kind.join(", "));
+            Some((index, Error::conflict(Code::StillReferenced, detail)))
+        })
+        .collect())
+}
+
+/// The log, the ownership intervals and the kind's own effects.
+async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candidate<R::Model>]) -> Result<()> {
+    let mut entries = Vec::with_capacity(candidates.len());
+    for c in candidates {
+        let names = changed::<R>(c).into_iter().filter_map(|i| shape.columns.get(i)).map(|column| column.name.clone());
+        entries.push(history::Entry {
+            record: id_of::<R>(&c.after)?,
+            version: version_of::<R>(&c.after)?,
+            changed: if c.before.is_some() { names.collect() } else { Vec::new() },
+            before: c.before.as_ref().map(draft::columns).transpose()?,
+        });
+    }
+    history::log(unit, shape.name, &entries).await?;
+    if shape.column("owner_id").is_some() {
+        let owner = draft::column::<R>("owner_id")?;
+        let mut moves = Vec::new();
+        for c in candidates {
+            let (from, to) = (c.before.as_ref().map(|b| b.get(owner)), c.after.get(owner));
+            let none = matches!(to, Value::Uuid(None));
+            if from.as_ref() != Some(&to) && !(from.is_none() && none) {
+                let (how, to) = (if from.is_some() { "transfer" } else { "assign" }, Some(to).filter(|_| !none));
+                moves.push(Move {
+                    record: id_of::<R>(&c.after)?,
+                    first: from.is_none(),
+                    to,
+                    since: c.since.owner,
+                    origin: how,
+                });
+            }
+        }
+        move_intervals(unit, OWNERSHIP, shape.name, &moves).await?;
+    }
+    let saved: Vec<_> =
+        candidates.iter().map(|c| Saved { before: c.before.clone(), after: c.after.clone(), since: c.since }).collect();
+    R::effects(unit, &saved).await
+}
+
+fn row<R: Record>(candidate: &Candidate<R::Model>) -> Result<store::Row> {
+    Ok(store::Row {
+        index: candidate.index,
+        id: id_of::<R>(&candidate.after)?,
+        exists: candidate.before.is_some(),
+        cells: R::Column::iter().map(|column| candidate.after.get(column)).collect(),
+    })
+}
+
+/// Indexes of the columns whose value differs from before; all of them for a create.
+fn changed<R: Record>(candidate: &Candidate<R::Model>) -> Vec<usize> {
+    R::Column::iter()
+        .enumerate()
+        .filter(|(_, column)| {
+            candidate.before.as_ref().is_none_or(|before| before.get(*column) != candidate.after.get(*column))
+        })
+        .map(|(i, _)| i)
+        .collect()
+}
+
+fn written<R: Record>(after: &R::Model, changed: bool) -> Verdict {
+    Ok(Written { id: id_of::<R>(after)?, version: version_of::<R>(after)?, changed })
+}
+
+fn id_of<R: Record>(row: &R::Model) -> Result<Uuid> {
+    match row.get(draft::column::<R>("id")?) {
+        Value::Uuid(Some(id)) => Ok(id),
+        other => Err(Error::internal("every record has an id", format!("{other:?}"))),
+    }
+}
+
+fn version_of<R: Record>(row: &R::Model) -> Result<i64> {
+    match row.get(draft::column::<R>("version")?) {
+        Value::BigInt(Some(version)) => Ok(version),
+        other => Err(Error::internal("every record has a version", format!("{other:?}"))),
+    }
+}

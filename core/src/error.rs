@@ -1,0 +1,130 @@
+//! What can go wrong, as callers must tell it apart. How it looks over HTTP is decided in `api/src/problem.rs` alone.
+
+use std::fmt::Write as _;
+
+use sea_orm::{DbErr, SqlErr};
+
+pub use self::code::Code;
+use crate::ports::PluginFailure;
+
+mod code;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// One thing wrong with one place of a request.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Violation {
+    /// JSON pointer into the body (`/amount/currency`), or the name of a parameter.
+    pub pointer: String,
+    pub code: Code,
+    /// For people: what is wrong and how to mend it.
+    pub detail: String,
+}
+
+impl Violation {
+    /// A violation of the body's field `field` (dots become slashes).
+    pub fn field(field: &str, code: Code, detail: impl Into<String>) -> Self {
+        Self { pointer: format!("/{}", field.replace('.', "/")), code, detail: detail.into() }
+    }
+
+    /// A violation of the query parameter or header `name`.
+    pub fn parameter(name: &str, code: Code, detail: impl Into<String>) -> Self {
+        Self { pointer: name.to_owned(), code, detail: detail.into() }
+    }
+}
+
+/// The closed set of failures. A new variant only where a caller would act differently.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not exist, or the actor may not know that it does.
+    #[error("{what} does not exist")]
+    NotFound { what: String },
+    /// The request cannot be read: query language, cursor, parameters, malformed JSON.
+    #[error("the request cannot be read: {}", list(.0))]
+    Malformed(Vec<Violation>),
+    /// The request was read and breaks rules of its content.
+    #[error("the request breaks {} rule(s): {}", .0.len(), list(.0))]
+    Invalid(Vec<Violation>),
+    /// It contradicts what is stored.
+    #[error("{detail}")]
+    Conflict { code: Code, detail: String, errors: Vec<Violation> },
+    /// The record has moved on since the caller read it.
+    #[error("the record is at version {actual}")]
+    Stale { actual: i64 },
+    #[error("{detail}")]
+    Unauthenticated { code: Code, detail: String },
+    /// Allowed to see, not allowed to do.
+    #[error("needs the right {right}")]
+    Forbidden { right: String },
+    /// A stated limit was reached; `retry_after` in seconds where waiting helps.
+    #[error("{detail}")]
+    Limit { code: Code, detail: String, retry_after: Option<u64> },
+    #[error(transparent)]
+    Plugin(#[from] PluginFailure),
+    #[error("database error")]
+    Database(#[from] DbErr),
+    /// A stored value or an internal promise is broken: a defect, never the caller's fault.
+    #[error("internal error: {context}")]
+    Internal { context: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl Error {
+    pub fn not_found(kind: &str, id: impl std::fmt::Display) -> Self {
+        Self::NotFound { what: format!("{kind} {id}") }
+    }
+
+    pub fn invalid(field: &str, code: Code, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation::field(field, code, detail)])
+    }
+
+    pub fn malformed(parameter: &str, code: Code, detail: impl Into<String>) -> Self {
+        Self::Malformed(vec![Violation::parameter(parameter, code, detail)])
+    }
+
+    pub fn conflict(code: Code, detail: impl Into<String>) -> Self {
+        Self::Conflict { code, detail: detail.into(), errors: Vec::new() }
+    }
+
+    pub fn internal(context: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal { context, source: source.into() }
+    }
+
+    /// A write the database refused: a lost race for a unique value or a reference is the caller's conflict.
+    pub fn from_write(source: DbErr) -> Self {
+        match source.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => {
+                Self::conflict(Code::Duplicate, "another request has just stored the same unique value")
+            }
+            Some(SqlErr::ForeignKeyConstraintViolation(_)) => {
+                Self::conflict(Code::ReferenceNotFound, "a referenced record has just been removed")
+            }
+            _ => Self::Database(source),
+        }
+    }
+}
+
+fn list(violations: &[Violation]) -> String {
+    let mut text = String::new();
+    for (i, v) in violations.iter().enumerate() {
+        let _ = write!(text, "{}{}: {}", if i > 0 { "; " } else { "" }, v.pointer, v.detail);
+    }
+    text
+}
+
+/// The nearest of `names` to `given`, if any is near: "did you mean ..?"
+pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(given, name), name))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| y.cmp(x)))
+        .map(|(_, name)| name)
+}
+
+/// `detail` of an unknown name, with the nearest valid one where there is one.
+pub fn unknown<'a>(what: &str, given: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    match nearest(given, names) {
+        Some(near) => format!("there is no {what} `{given}`; did you mean `{near}`?"),
+        None => format!("there is no {what} `{given}`"),
+    }
+}

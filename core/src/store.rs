@@ -1,0 +1,80 @@
+//! The database behind everything: SQLite in one file, or PostgreSQL.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+use crate::error::{Error, Result};
+
+/// Older SQLite releases can corrupt a database in WAL mode.
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// Connections for reading and for writing. SQLite has one writer and a pool of readers; PostgreSQL one pool for both.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub read: DatabaseConnection,
+    pub write: DatabaseConnection,
+    pub backend: DbBackend,
+}
+
+impl Store {
+    /// Opens `sqlite://path` (created when missing) or `postgres://…`.
+    ///
+    /// # Errors
+    /// The database does not answer, or SQLite is older than 3.51.3.
+    pub async fn open(url: &str, connections: u32) -> Result<Self> {
+        if url.starts_with("sqlite:") {
+            let url = if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") };
+            let write = Database::connect(options(&url, 1)).await?;
+            oldest_sqlite(&write).await?;
+            let read = Database::connect(options(&url, connections.max(2))).await?;
+            Ok(Self { read, write, backend: DbBackend::Sqlite })
+        } else {
+            let pool = Database::connect(options(url, connections)).await?;
+            Ok(Self { read: pool.clone(), write: pool, backend: DbBackend::Postgres })
+        }
+    }
+
+    pub async fn close(self) -> Result<()> {
+        if self.backend == DbBackend::Sqlite {
+            self.read.close().await?;
+        }
+        Ok(self.write.close().await?)
+    }
+}
+
+fn options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.to_owned());
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(30))
+        .test_before_acquire(false) // costs a third of a GET; a broken connection is dropped on its first error
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(30))
+                .pragma("temp_store", "memory")
+        });
+    options
+}
+
+async fn oldest_sqlite(db: &DatabaseConnection) -> Result<()> {
+    let version = sqlite_version(db).await?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if found < OLDEST_SQLITE {
+        return Err(Error::internal("SQLite must be 3.51.3 or newer", format!("this is SQLite {version}")));
+    }
+    Ok(())
+}
+
+/// The version of the SQLite library in use, `3.51.3`.
+pub async fn sqlite_version(db: &DatabaseConnection) -> Result<String> {
+    let row = db.query_one_raw(sea_orm::Statement::from_string(DbBackend::Sqlite, "select sqlite_version()")).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
+}

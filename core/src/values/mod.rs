@@ -1,0 +1,10 @@
+//! Values that know their own rules. Text forms are checked where input is read (`parse`), never when a stored row is
+//! read back: a rule made stricter must not hide what is already there.
+
+mod currency;
+mod money;
+mod text;
+
+pub use currency::Currency;
+pub use money::{Money, decimal};
+pub use text::{Country, Email, Phone, Url};
