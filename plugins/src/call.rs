@@ -6,7 +6,7 @@ use ripen_core::ports::{Answer, Manifest, PluginFailure};
 use wasmtime::{Engine, Error, PoolConcurrencyLimitError, Store, Trap};
 
 use crate::{
-    capabilities::Said,
+    capabilities::{Kind, Said},
     codes::{self, Code},
     engine::ticks,
     limits::{HostLimits, show_size},
@@ -41,6 +41,14 @@ impl<'a> Session<'a> {
         Ok(Self { store, limits, fuel })
     }
 
+    /// # Errors
+    /// The limit it hit, how it trapped, or functions of other types than the contract's.
+    pub(crate) fn instantiate<K: Kind>(&mut self, kind: &K) -> Result<K::Instance, PluginFailure> {
+        let time = self.limits.init_time;
+        self.store.set_epoch_deadline(ticks(time));
+        kind.instantiate(&mut self.store).map_err(|error| self.failure(&error, time, codes::WRONG_TYPES))
+    }
+
     /// Lets the guest run for at most `time`.
     ///
     /// # Errors
@@ -54,7 +62,7 @@ impl<'a> Session<'a> {
         match act(&mut self.store) {
             Ok(Ok(said)) => Ok(said),
             Ok(Err(words)) => Err(codes::REFUSED.because(shorten(&words))),
-            Err(error) => Err(self.failure(&error, time)),
+            Err(error) => Err(self.failure(&error, time, codes::MALFORMED_ANSWER)),
         }
     }
 
@@ -64,7 +72,8 @@ impl<'a> Session<'a> {
         Answer { output, fuel, peak_memory: state.peak_memory, log: state.into_log() }
     }
 
-    fn failure(&mut self, error: &Error, time: Duration) -> PluginFailure {
+    /// `otherwise`: what it means when the engine stopped for none of the reasons known here.
+    fn failure(&mut self, error: &Error, time: Duration, otherwise: Code) -> PluginFailure {
         if let Some(hit) = self.store.data_mut().hit.take() {
             return hit;
         }
@@ -80,7 +89,7 @@ impl<'a> Session<'a> {
             let limit = show_size(self.limits.guest_bytes as u64);
             return codes::RETURNED_TOO_MUCH.because(format!("one answer or host call holds more than {limit}"));
         }
-        codes::MALFORMED_ANSWER.because(shorten(&cause))
+        otherwise.because(shorten(&cause))
     }
 
     fn trapped(&self, trap: Trap, time: Duration) -> PluginFailure {

@@ -128,7 +128,7 @@ fn adds_up(row: usize, value: f64, contributions: &[Figure], promised: Contribut
     };
     // In list order: floating-point sums depend on it.
     let sum = contributions.iter().filter_map(|figure| figure.values.get(row)).fold(0.0, |sum, part| sum + part);
-    if (sum - target).abs() <= TOLERANCE * target.abs().max(1.0) {
+    if target.is_finite() && (sum - target).abs() <= TOLERANCE * target.abs().max(1.0) {
         return Ok(());
     }
     Err(codes::DO_NOT_ADD_UP.because(format!("the contributions of row {row} add up to {sum}, {what} is {target}")))
@@ -167,4 +167,118 @@ fn declined(reasons: &[Reason], rows: usize) -> Result<Vec<bool>, PluginFailure>
         }
     }
     Ok(declined)
+}
+
+#[cfg(test)]
+mod tests {
+    use ripen_core::ports::{Column, Texts};
+
+    use super::*;
+
+    fn promised() -> Outputs {
+        Outputs {
+            range: Some((0.0, 100.0)),
+            contributions: Contributions::Sum,
+            labels: vec!["high".into(), "low".into()],
+            reasons: BTreeMap::from([("late".into(), BTreeMap::new())]),
+            ..Outputs::default()
+        }
+    }
+
+    fn figure(code: &str, values: &[f64]) -> Figure {
+        Figure { code: code.into(), values: values.into() }
+    }
+
+    fn late(rows: &[u32], args: Vec<Column>) -> Reason {
+        Reason { code: "late".into(), rows: rows.into(), args }
+    }
+
+    fn good_scores() -> Scores {
+        Scores {
+            values: vec![30.0, 0.0],
+            contributions: vec![figure("a", &[10.0, 0.0]), figure("b", &[20.0, 0.0])],
+            figures: vec![figure("odds", &[0.5, 0.0])],
+            reasons: vec![late(&[0], vec![Column::Integers(vec![3])])],
+            declined: vec![late(&[1], vec![])],
+        }
+    }
+
+    fn code(change: impl FnOnce(&mut Scores)) -> &'static str {
+        let mut changed = good_scores();
+        change(&mut changed);
+        scores(&changed, 2, &promised()).err().map_or("none", |failure| failure.code)
+    }
+
+    #[test]
+    fn scores_keep_each_promise() {
+        assert_eq!(code(|_| {}), "none");
+        assert_eq!(code(|s| s.values.truncate(1)), "plugin_wrong_row_count");
+        assert_eq!(code(|s| s.contributions[1].values.push(0.0)), "plugin_wrong_row_count");
+        assert_eq!(code(|s| s.figures[0].values[0] = f64::NAN), "plugin_not_finite");
+        assert_eq!(code(|s| s.contributions[0].values[0] = f64::INFINITY), "plugin_not_finite");
+        assert_eq!(code(|s| s.contributions[1].code = "a".into()), "plugin_repeated_figure");
+        assert_eq!(code(|s| s.values[0] = 100.5), "plugin_out_of_range");
+        assert_eq!(code(|s| s.values[0] = 30.1), "plugin_contributions_do_not_add_up");
+        assert_eq!(code(|s| s.values[0] += 2.9e-8), "none");
+        assert_eq!(code(|s| s.values[0] += 3.1e-8), "plugin_contributions_do_not_add_up");
+        assert_eq!(code(|s| s.reasons[0].code = "early".into()), "plugin_unknown_reason");
+        assert_eq!(code(|s| s.declined[0].code = "early".into()), "plugin_unknown_reason");
+        assert_eq!(code(|s| s.reasons[0].rows[0] = 2), "plugin_bad_index");
+        assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![])), "plugin_wrong_row_count");
+        assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![1 << 53])), "plugin_out_of_range");
+        assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![i64::MIN])), "plugin_out_of_range");
+        assert_eq!(code(|s| s.reasons[0].args[0] = Column::Booleans(vec![2])), "plugin_out_of_range");
+        let text = Texts { dict: vec!["x".into()], codes: vec![1] };
+        assert_eq!(code(|s| s.reasons[0].args[0] = Column::Texts(text)), "plugin_bad_index");
+        assert_eq!(code(|s| s.declined.push(late(&[1], vec![]))), "plugin_bad_declined");
+        assert_eq!(code(|s| s.declined[0].rows = vec![0]), "plugin_bad_declined");
+        assert_eq!(code(|s| s.figures[0].values[1] = 0.5), "plugin_bad_declined");
+        assert_eq!(code(|s| s.declined[0].rows = vec![9]), "plugin_bad_index");
+    }
+
+    #[test]
+    fn log_odds_add_up_to_the_logit() {
+        let promised = Outputs { contributions: Contributions::LogOdds, ..promised() };
+        let answer = |value: f64| Scores {
+            values: vec![value],
+            contributions: vec![figure("base", &[-1.0]), figure("stage", &[2.0])],
+            ..Scores::default()
+        };
+        assert!(scores(&answer(1.0 / (1.0 + (-1.0_f64).exp())), 1, &promised).is_ok());
+        for value in [0.5, 0.0, 1.0] {
+            let failure = scores(&answer(value), 1, &promised).expect_err("another logit");
+            assert_eq!(failure.code, "plugin_contributions_do_not_add_up");
+        }
+    }
+
+    fn segment_code(multiple: bool, change: impl FnOnce(&mut Segments)) -> &'static str {
+        let mut answer = Segments {
+            labels: vec!["low".into(), "high".into()],
+            offsets: vec![0, 1, 2],
+            codes: vec![1, 0],
+            weights: vec![1.0, 1.0],
+            reasons: vec![],
+        };
+        change(&mut answer);
+        let promised = Outputs { multiple, ..promised() };
+        segments(&answer, 2, &promised).err().map_or("none", |failure| failure.code)
+    }
+
+    #[test]
+    fn segments_keep_each_promise() {
+        assert_eq!(segment_code(false, |_| {}), "none");
+        assert_eq!(segment_code(false, |s| s.labels[0] = "middle".into()), "plugin_unknown_label");
+        assert_eq!(segment_code(false, |s| s.weights.truncate(1)), "plugin_wrong_row_count");
+        assert_eq!(segment_code(false, |s| s.weights[0] = f64::NAN), "plugin_not_finite");
+        assert_eq!(segment_code(false, |s| s.offsets.truncate(2)), "plugin_wrong_row_count");
+        assert_eq!(segment_code(false, |s| s.offsets[1] = 3), "plugin_bad_index");
+        assert_eq!(segment_code(false, |s| s.offsets[2] = 1), "plugin_bad_index");
+        assert_eq!(segment_code(false, |s| s.codes[0] = 2), "plugin_bad_index");
+        assert_eq!(segment_code(false, |s| s.offsets[1] = 2), "plugin_label_count");
+        assert_eq!(segment_code(false, |s| s.weights[0] = 0.5), "plugin_label_count");
+        assert_eq!(segment_code(true, |s| s.weights[0] = 0.5), "none");
+        assert_eq!(segment_code(true, |s| s.offsets[1] = 2), "none");
+        assert_eq!(segment_code(true, |s| s.weights[0] = -0.5), "plugin_out_of_range");
+        assert_eq!(segment_code(true, |s| (s.offsets[1], s.codes[0]) = (2, 0)), "plugin_label_count");
+    }
 }

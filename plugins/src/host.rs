@@ -96,11 +96,8 @@ impl Host {
         let kind = kind_of::<K>(loaded, artefact)?;
         let mut session = Session::open(&loaded.engine, &self.limits, &artefact.manifest, rows)?;
         let context = contract::context(context);
-        let instance = session.run(self.limits.init_time, |store| {
-            let instance = kind.instantiate(store)?;
-            let said = K::init(&instance, store, config, &context)?;
-            Ok(said.map(|()| instance))
-        })?;
+        let instance = session.instantiate(kind)?;
+        session.run(self.limits.init_time, |store| K::init(&instance, store, config, &context))?;
         Ok((session, instance))
     }
 
@@ -125,7 +122,7 @@ impl Host {
     fn instantiate<K: Kind>(&self, loaded: &Loaded, artefact: &Artefact) -> Result<(), PluginFailure> {
         let kind = kind_of::<K>(loaded, artefact)?;
         let mut session = Session::open(&loaded.engine, &self.limits, &artefact.manifest, 0)?;
-        session.run(self.limits.init_time, |store| kind.instantiate(store).map(|_| Ok(())))
+        session.instantiate(kind).map(drop)
     }
 }
 

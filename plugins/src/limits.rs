@@ -25,7 +25,7 @@ pub struct HostLimits {
     pub table_elements: usize,
     /// Bytes of WebAssembly stack.
     pub stack: usize,
-    /// Wall clock of instantiation and `init` together.
+    /// Wall clock of instantiation, and as much again of `init`.
     pub init_time: Duration,
     /// Wall clock of a call, plus so much a row.
     pub call_time: Duration,

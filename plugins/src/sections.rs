@@ -42,6 +42,7 @@ pub fn inspect(bytes: &[u8], limits: &HostLimits) -> Result<Inspection, PluginFa
     let api = sections.api()?;
     let manifest = manifest::parse(sections.manifest(limits)?, limits)?;
     check_size(bytes, limits.component_for(&manifest), "; a manifest with `large = true` under [limits] allows more")?;
+    check_memory(sections.memory, limits.memory_for(&manifest.limits))?;
     let inspection = Inspection { manifest, api, imports: sorted(sections.imports), exports: sorted(sections.exports) };
     inspection.imports.iter().try_for_each(|import| check_import(import))?;
     manifest::check_exports(&inspection.manifest, &inspection.exports)?;
@@ -56,6 +57,14 @@ fn check_size(bytes: &[u8], limit: u64, fix: &str) -> Result<(), PluginFailure> 
     if bytes.len() as u64 > limit {
         let detail = format!("the component has {} bytes, the limit is {}{fix}", bytes.len(), show_size(limit));
         return Err(codes::TOO_LARGE.because(detail));
+    }
+    Ok(())
+}
+
+fn check_memory(bytes: u64, limit: u64) -> Result<(), PluginFailure> {
+    if bytes > limit {
+        let detail = format!("it starts with {} of memory, the limit is {}", show_size(bytes), show_size(limit));
+        return Err(codes::MEMORY_EXCEEDED.because(detail));
     }
     Ok(())
 }
@@ -84,6 +93,8 @@ struct Sections<'a> {
     apis: Vec<&'a [u8]>,
     imports: BTreeSet<&'a str>,
     exports: BTreeSet<&'a str>,
+    /// Bytes of the largest memory that any module within starts with.
+    memory: u64,
 }
 
 impl<'a> Sections<'a> {
@@ -93,6 +104,13 @@ impl<'a> Sections<'a> {
             match payload.map_err(malformed)? {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::MemorySection(section) => {
+                    for memory in section {
+                        let memory = memory.map_err(malformed)?;
+                        let bytes = memory.initial.saturating_mul(1 << memory.page_size_log2.unwrap_or(16));
+                        found.memory = found.memory.max(bytes);
+                    }
+                }
                 _ if depth > 0 => {}
                 Payload::CustomSection(section) => match section.name() {
                     MANIFEST_SECTION => found.manifests.push(section.data()),
