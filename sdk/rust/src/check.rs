@@ -78,3 +78,66 @@ fn reasons(reasons: &[Reason], rows: u32) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound() -> Scores {
+        let figure = |code: &str| Figure { code: code.into(), values: vec![1.0, 0.0] };
+        Scores {
+            values: vec![1.0, 0.0],
+            contributions: vec![figure("a")],
+            figures: vec![figure("b")],
+            reasons: vec![reason(&[0, 1], vec![Column::Integers(vec![1, -1])])],
+            declined: vec![reason(&[1], vec![])],
+        }
+    }
+
+    fn reason(rows: &[u32], args: Vec<Column>) -> Reason {
+        Reason { code: "r".into(), rows: rows.into(), args }
+    }
+
+    #[test]
+    fn a_sound_answer_passes() {
+        assert_eq!(scores(&sound(), 2), Ok(()));
+    }
+
+    #[test]
+    fn each_fault_of_scores_is_named() {
+        let fault = |spoil: fn(&mut Scores)| {
+            let mut spoilt = sound();
+            spoil(&mut spoilt);
+            scores(&spoilt, 2).unwrap_err()
+        };
+        assert_eq!(fault(|s| s.values.push(1.0)), "values: 3 values for 2 rows");
+        assert_eq!(fault(|s| s.values[0] = f64::NAN), "values, row 0: not a finite number");
+        assert_eq!(fault(|s| s.contributions[0].values[1] = f64::INFINITY), "`a`, row 1: not a finite number");
+        assert_eq!(fault(|s| s.figures[0].values.clear()), "`b`: 0 values for 2 rows");
+        assert_eq!(fault(|s| s.reasons[0].rows[1] = 2), "reason `r`: row 2 of 2");
+        let length = "reason `r`, argument 0: must be as long as the reason's rows";
+        assert_eq!(fault(|s| s.reasons[0].args[0] = Column::Numbers(vec![1.0])), length);
+        let integer = "reason `r`, argument 0: has an integer beyond 2^53 - 1";
+        assert_eq!(fault(|s| s.reasons[0].args[0] = Column::Integers(vec![0, 1 << 53])), integer);
+        assert_eq!(fault(|s| s.declined.push(reason(&[1], vec![]))), "row 1 is declined twice");
+        assert_eq!(fault(|s| s.figures[0].values[1] = 0.5), "row 1 is declined, so its values must be 0");
+    }
+
+    #[test]
+    fn each_fault_of_segments_is_named() {
+        let fault = |spoil: fn(&mut Segments)| {
+            let labels = vec!["few".into(), "many".into()];
+            let (offsets, codes, weights) = (vec![0, 1, 3], vec![0, 0, 1], vec![1.0, 0.5, 0.5]);
+            let mut spoilt = Segments { labels, offsets, codes, weights, reasons: vec![] };
+            assert_eq!(segments(&spoilt, 2), Ok(()));
+            spoil(&mut spoilt);
+            segments(&spoilt, 2).unwrap_err()
+        };
+        assert_eq!(fault(|s| drop(s.offsets.pop())), "labels for 1 of 2 rows");
+        assert_eq!(fault(|s| s.offsets[1] = 4), "offsets must rise from 0 to the number of codes, 3");
+        assert_eq!(fault(|s| s.codes[2] = 2), "code 2 names none of 2 labels");
+        assert_eq!(fault(|s| s.weights[0] = f64::NAN), "each label needs a weight that is a finite number");
+        assert_eq!(fault(|s| drop(s.weights.pop())), "each label needs a weight that is a finite number");
+        assert_eq!(fault(|s| s.reasons.push(reason(&[2], vec![]))), "reason `r`: row 2 of 2");
+    }
+}

@@ -64,3 +64,19 @@ impl Default for Context {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_and_model_are_read_by_name() {
+        let cx = Context::default().with_statistic("cuts", &[1.0, 2.0], 9).with_statistic("other", &[], 0);
+        assert_eq!(cx.statistic("cuts"), Ok(Statistic { values: vec![1.0, 2.0], count: 9 }));
+        assert_eq!(cx.statistic("others").unwrap_err(), "no statistic `others`; the manifest must declare it");
+        assert_eq!(cx.model::<Vec<f64>>(), Ok(None));
+        let cx = Context { model: Some("[0.5]".into()), ..cx };
+        assert_eq!(cx.model(), Ok(Some(vec![0.5])));
+        assert_eq!(cx.model::<String>().unwrap_err(), "model: invalid type: sequence, expected a string at line 1 column 0");
+    }
+}

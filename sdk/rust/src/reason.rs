@@ -139,3 +139,31 @@ fn append(column: &mut Column, arg: Arg) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_become_columns_of_their_code() {
+        let mut reasons = Collector::default();
+        reasons.push(0, Reason::new("a").arg(1.5).arg("x")).unwrap();
+        reasons.push(1, Reason::new("b").arg(true)).unwrap();
+        reasons.push(2, Reason::new("a").arg(2.5).arg("y")).unwrap();
+        let texts = Texts { dict: vec!["x".into(), "y".into()], codes: vec![0, 1] };
+        let args = vec![Column::Numbers(vec![1.5, 2.5]), Column::Texts(texts)];
+        let a = columns::Reason { code: "a".into(), rows: vec![0, 2], args };
+        let b = columns::Reason { code: "b".into(), rows: vec![1], args: vec![Column::Booleans(vec![1])] };
+        assert_eq!(reasons.finish(), [a, b]);
+    }
+
+    #[test]
+    fn a_code_keeps_the_types_of_its_arguments() {
+        let mut reasons = Collector::default();
+        reasons.push(0, Reason::new("a").arg(1.5)).unwrap();
+        let count = reasons.push(1, Reason::new("a")).unwrap_err();
+        assert_eq!(count, "reason `a`, row 1: 0 arguments, 1 in rows before");
+        let kind = reasons.push(2, Reason::new("a").arg("x")).unwrap_err();
+        assert_eq!(kind, "reason `a`, row 2: argument 0 has another type than before");
+    }
+}

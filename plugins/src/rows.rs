@@ -1,0 +1,156 @@
+//! Rows written down by hand (fixtures, files of `ripen plugin run`) as the frame a plugin is sent.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ripen_core::ports::{Column, Frame, FrameField, Input, InputType, Manifest, Series, Texts, Words};
+use serde_json::Value as Json;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    #[error("no input `{0}` in the manifest")]
+    Unknown(String),
+    #[error("input `{0}` is missing and has no default")]
+    Missing(String),
+    #[error("input `{input}` has {found} values, others have {rows}")]
+    Length { input: String, found: usize, rows: usize },
+    #[error("input `{input}`, row {row}: {value} is no {wanted}")]
+    Type { input: String, row: usize, value: String, wanted: &'static str },
+    #[error("input `{input}`, row {row}: no value, but the input is required")]
+    Required { input: String, row: usize },
+}
+
+/// `columns` by input name, one JSON value a row, as the manifest's types; `currency` is the unit of money.
+///
+/// # Errors
+/// A column that the manifest does not declare, one that is missing, or a value that does not fit.
+pub fn frame(manifest: &Manifest, currency: &str, columns: &BTreeMap<String, Vec<Json>>) -> Result<Frame, RowsError> {
+    if let Some(unknown) = columns.keys().find(|name| !manifest.inputs.contains_key(*name)) {
+        return Err(RowsError::Unknown(unknown.clone()));
+    }
+    let rows = columns.values().next().map_or(0, Vec::len);
+    let field = |(name, input): (&String, &Input)| {
+        let absent = vec![Json::Null; rows];
+        let values = match columns.get(name) {
+            Some(values) => values,
+            None if input.default.is_some() => &absent,
+            None => return Err(RowsError::Missing(name.clone())),
+        };
+        if values.len() != rows {
+            return Err(RowsError::Length { input: name.clone(), found: values.len(), rows });
+        }
+        field(name, input, currency, values)
+    };
+    let fields = manifest.inputs.iter().map(field).collect::<Result<_, _>>()?;
+    Ok(Frame { rows: u32::try_from(rows).unwrap_or(u32::MAX), fields })
+}
+
+fn field(name: &str, input: &Input, currency: &str, values: &[Json]) -> Result<FrameField, RowsError> {
+    let mut present = vec![1; values.len()];
+    let mut filled = Vec::with_capacity(values.len());
+    for (row, (value, present)) in values.iter().zip(&mut present).enumerate() {
+        match (value, &input.default) {
+            (Json::Null, Some(default)) => filled.push(default),
+            (Json::Null, None) if input.required => return Err(RowsError::Required { input: name.into(), row }),
+            (Json::Null, None) => {
+                *present = 0;
+                filled.push(value);
+            }
+            _ => filled.push(value),
+        }
+    }
+    let unit = match input.kind {
+        InputType::Money => Some(currency),
+        InputType::Instant => Some("ms"),
+        InputType::Date => Some("day"),
+        _ => None,
+    };
+    Ok(FrameField {
+        name: name.into(),
+        unit: unit.map(Into::into),
+        column: column(name, input.kind, &filled)?,
+        present: present.contains(&0).then_some(present),
+    })
+}
+
+/// Null stands for 0 or empty.
+fn column(name: &str, kind: InputType, values: &[&Json]) -> Result<Column, RowsError> {
+    let each = Each { name, values };
+    Ok(match kind {
+        InputType::Number => Column::Numbers(each.read("number", Json::as_f64)?),
+        InputType::Integer | InputType::Money | InputType::Instant | InputType::Date => {
+            Column::Integers(each.read("integer", Json::as_i64)?)
+        }
+        InputType::Boolean => Column::Booleans(each.read("boolean", |value| value.as_bool().map(u8::from))?),
+        InputType::Text => {
+            let mut dict = Dictionary::default();
+            let codes = each.read("text", |value| value.as_str().map(|text| dict.code(text)))?;
+            // An absent text is the empty text, which needs an entry of its own.
+            let empty = values.iter().any(|value| value.is_null()).then(|| dict.code(""));
+            let absent = |(code, value): (u32, &&Json)| if value.is_null() { empty.unwrap_or(code) } else { code };
+            let codes = codes.into_iter().zip(values).map(absent).collect();
+            Column::Texts(Texts { dict: dict.texts, codes })
+        }
+        InputType::Words => {
+            let mut dict = Dictionary::default();
+            let lists = each.read("list of texts", |value| list(value, |word| word.as_str().map(|word| dict.code(word))))?;
+            Column::Words(Words { offsets: offsets(&lists), codes: lists.concat(), dict: dict.texts })
+        }
+        InputType::Series => {
+            let lists = each.read("list of numbers", |value| list(value, Json::as_f64))?;
+            Column::Series(Series { offsets: offsets(&lists), values: lists.concat() })
+        }
+    })
+}
+
+/// The values of one input.
+struct Each<'a> {
+    name: &'a str,
+    values: &'a [&'a Json],
+}
+
+impl Each<'_> {
+    fn read<T: Default>(&self, wanted: &'static str, mut read: impl FnMut(&Json) -> Option<T>) -> Result<Vec<T>, RowsError> {
+        let one = |(row, value): (usize, &&Json)| match value {
+            Json::Null => Ok(T::default()),
+            value => read(value).ok_or_else(|| RowsError::Type {
+                input: self.name.into(),
+                row,
+                value: value.to_string(),
+                wanted,
+            }),
+        };
+        self.values.iter().enumerate().map(one).collect()
+    }
+}
+
+fn list<T>(value: &Json, read: impl FnMut(&Json) -> Option<T>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(read).collect()
+}
+
+/// Offsets of lists of these lengths, from 0.
+fn offsets<T>(lists: &[Vec<T>]) -> Vec<u32> {
+    let ends = lists.iter().scan(0, |end, list| {
+        *end += u32::try_from(list.len()).unwrap_or(u32::MAX);
+        Some(*end)
+    });
+    std::iter::once(0).chain(ends).collect()
+}
+
+/// Texts in the order of their first use.
+#[derive(Default)]
+struct Dictionary {
+    texts: Vec<String>,
+    codes: HashMap<String, u32>,
+}
+
+impl Dictionary {
+    fn code(&mut self, text: &str) -> u32 {
+        if let Some(code) = self.codes.get(text) {
+            return *code;
+        }
+        let code = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(text.into());
+        self.codes.insert(text.into(), code);
+        code
+    }
+}
