@@ -14,7 +14,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for guest in GUESTS {
         let dir = root.join(guest);
-        if !dir.exists() { continue }
+        if !dir.exists() {
+            continue;
+        }
         let name = Path::new(guest).file_name().unwrap_or_default().to_string_lossy().into_owned() + ".wasm";
         let component = pack(&toolchain::build(&dir)?, &dir.join("plugin.toml"))?;
         let digest: String = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();

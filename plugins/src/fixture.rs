@@ -187,7 +187,9 @@ impl Fixture {
         for (row, (expected, found)) in labels.iter().zip(&answered).enumerate() {
             let expected = match expected {
                 RowLabels::One(label) => BTreeMap::from([(label.as_str(), 1.0)]),
-                RowLabels::Weighted(weights) => weights.iter().map(|(label, weight)| (label.as_str(), *weight)).collect(),
+                RowLabels::Weighted(weights) => {
+                    weights.iter().map(|(label, weight)| (label.as_str(), *weight)).collect()
+                }
             };
             let same = expected.len() == found.len()
                 && expected.iter().zip(found).all(|(a, b)| a.0 == b.0 && near(*a.1, *b.1));
@@ -213,12 +215,7 @@ impl Fixture {
         self.differs("answer", expected, found)
     }
 
-    fn differs(
-        &self,
-        place: &str,
-        expected: impl ToString,
-        found: impl ToString,
-    ) -> Result<(), FixtureError> {
+    fn differs(&self, place: &str, expected: impl ToString, found: impl ToString) -> Result<(), FixtureError> {
         Err(FixtureError::Mismatch {
             fixture: self.name.clone(),
             place: place.into(),
@@ -248,9 +245,10 @@ impl Fixture {
         if !expected.keys().eq(found.keys().copied()) {
             return self.differs(place, format!("{:?}", expected.keys()), format!("{:?}", found.keys()));
         }
-        expected.iter().zip(found.values()).try_for_each(|((code, expected), found)| {
-            self.numbers(&format!("{place}.{code}"), expected, found)
-        })
+        expected
+            .iter()
+            .zip(found.values())
+            .try_for_each(|((code, expected), found)| self.numbers(&format!("{place}.{code}"), expected, found))
     }
 
     fn reasons(

@@ -10,12 +10,16 @@ pub mod codes;
 mod compile;
 mod contract;
 mod engine;
+pub mod fixture;
 mod host;
 mod limits;
 mod load;
 mod manifest;
+pub mod pack;
+pub mod rows;
 mod sections;
 mod state;
+pub mod toolchain;
 
 pub use codes::{CODES, Code};
 pub use compile::{Compiler, compile_child};

@@ -84,9 +84,11 @@ fn matching(dir: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
     let (prefix, suffix) = name.split_once('*')?;
     let files = fs::read_dir(dir.join(folder)).ok()?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     let mut files: Vec<_> = files
-        .filter(|file| file.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-            name.strip_prefix(prefix).is_some_and(|rest| rest.ends_with(suffix))
-        }))
+        .filter(|file| {
+            file.file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| name.strip_prefix(prefix).is_some_and(|rest| rest.ends_with(suffix)))
+        })
         .collect();
     files.sort();
     (!files.is_empty()).then_some(files)

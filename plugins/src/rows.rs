@@ -92,7 +92,8 @@ fn column(name: &str, kind: InputType, values: &[&Json]) -> Result<Column, RowsE
         }
         InputType::Words => {
             let mut dict = Dictionary::default();
-            let lists = each.read("list of texts", |value| list(value, |word| word.as_str().map(|word| dict.code(word))))?;
+            let lists =
+                each.read("list of texts", |value| list(value, |word| word.as_str().map(|word| dict.code(word))))?;
             Column::Words(Words { offsets: offsets(&lists), codes: lists.concat(), dict: dict.texts })
         }
         InputType::Series => {
@@ -109,7 +110,11 @@ struct Each<'a> {
 }
 
 impl Each<'_> {
-    fn read<T: Default>(&self, wanted: &'static str, mut read: impl FnMut(&Json) -> Option<T>) -> Result<Vec<T>, RowsError> {
+    fn read<T: Default>(
+        &self,
+        wanted: &'static str,
+        mut read: impl FnMut(&Json) -> Option<T>,
+    ) -> Result<Vec<T>, RowsError> {
         let one = |(row, value): (usize, &&Json)| match value {
             Json::Null => Ok(T::default()),
             value => read(value).ok_or_else(|| RowsError::Type {

@@ -138,11 +138,13 @@ fn other_linker() -> Option<PathBuf> {
     let of_rustup = print("rustc", &["--print", "sysroot"]).into_iter().flat_map(|sysroot| linkers_of(&sysroot));
     let path = env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin"));
     let dirs: Vec<_> = env::split_paths(&path).collect();
-    let named = dirs.iter().flat_map(|dir| ["rust-lld", "wasm-ld"].map(|name| dir.join(name))).filter(|file| file.is_file());
+    let named =
+        dirs.iter().flat_map(|dir| ["rust-lld", "wasm-ld"].map(|name| dir.join(name))).filter(|file| file.is_file());
     // Debian installs wasm-ld with its version: wasm-ld-21.
-    let versioned = dirs.iter().flat_map(|dir| entries(dir)).filter(|file| {
-        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wasm-ld-"))
-    });
+    let versioned = dirs
+        .iter()
+        .flat_map(|dir| entries(dir))
+        .filter(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wasm-ld-")));
     of_rustup.chain(named).chain(versioned).next()
 }
 

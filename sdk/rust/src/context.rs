@@ -77,6 +77,9 @@ mod tests {
         assert_eq!(cx.model::<Vec<f64>>(), Ok(None));
         let cx = Context { model: Some("[0.5]".into()), ..cx };
         assert_eq!(cx.model(), Ok(Some(vec![0.5])));
-        assert_eq!(cx.model::<String>().unwrap_err(), "model: invalid type: sequence, expected a string at line 1 column 0");
+        assert_eq!(
+            cx.model::<String>().unwrap_err(),
+            "model: invalid type: sequence, expected a string at line 1 column 0"
+        );
     }
 }

@@ -35,7 +35,11 @@ impl Scorer for Capped {
             return Score::declined(Reason::new("too_many").arg(row.orders));
         }
         let score = Score::new(row.orders).contribution("orders", row.orders);
-        if row.orders < 1.0 { score.contribution("none", 0.0).reason("none") } else { score.figure("twice", 2.0 * row.orders) }
+        if row.orders < 1.0 {
+            score.contribution("none", 0.0).reason("none")
+        } else {
+            score.figure("twice", 2.0 * row.orders)
+        }
     }
 }
 
@@ -61,7 +65,10 @@ fn rows_become_columns() {
     let [none] = scores.reasons.as_slice() else { panic!("{:?}", scores.reasons) };
     assert_eq!((none.code.as_str(), none.rows.as_slice(), none.args.len()), ("none", [1].as_slice(), 0));
     let [declined] = scores.declined.as_slice() else { panic!("{:?}", scores.declined) };
-    assert_eq!((declined.rows.as_slice(), declined.args.as_slice()), ([2].as_slice(), [Column::Numbers(vec![9.0])].as_slice()));
+    assert_eq!(
+        (declined.rows.as_slice(), declined.args.as_slice()),
+        ([2].as_slice(), [Column::Numbers(vec![9.0])].as_slice())
+    );
 }
 
 #[test]
