@@ -306,7 +306,7 @@ fn arguments(column: &Column) -> Vec<Json> {
 }
 
 /// Row by row: its labels with their weights.
-fn labels_by_row(segments: &Segments) -> impl Iterator<Item = BTreeMap<&str, f64>> {
+pub(crate) fn labels_by_row(segments: &Segments) -> impl Iterator<Item = BTreeMap<&str, f64>> {
     let rows = segments.offsets.windows(2).filter_map(|pair| match pair {
         [from, to] => Some(*from as usize..*to as usize),
         _ => None,

@@ -17,6 +17,7 @@ use crate::{
     limits::HostLimits,
     load::{Loaded, Loader, digest},
     sections::{Inspection, inspect},
+    trial,
 };
 
 /// How a host is set up; the default compiles in this process and keeps compiled code in memory only.
@@ -142,7 +143,10 @@ impl PluginHost for Host {
         let Inspection { manifest, api, imports, .. } = inspect(&bytes, &self.limits)?;
         let artefact = Artefact { digest: digest(&bytes).into(), manifest: Arc::new(manifest), bytes };
         self.instantiate_all(&artefact)?;
-        Ok(Verified { artefact, api, imports, fixtures: 0, fuel_per_row: 0 })
+        let trials = trial::run(self, &artefact)?;
+        let (fixtures, fuel_per_row) = (trials.len(), trial::fuel_per_row(&trials));
+        trials.into_iter().try_for_each(|trial| trial.outcome.map(drop))?;
+        Ok(Verified { artefact, api, imports, fixtures, fuel_per_row })
     }
 
     fn try_config(

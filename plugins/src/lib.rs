@@ -2,6 +2,7 @@
 //!
 //! It knows no HTTP, no database and no records. A plugin sees the rows it is handed and nothing else.
 
+pub mod author;
 mod cache;
 mod call;
 mod capabilities;
@@ -20,6 +21,7 @@ pub mod rows;
 mod sections;
 mod state;
 pub mod toolchain;
+pub mod trial;
 
 pub use codes::{CODES, Code};
 pub use compile::{Compiler, compile_child};

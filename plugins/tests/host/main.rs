@@ -2,7 +2,9 @@
 #![expect(clippy::expect_used, reason = "a test may stop where it stands")]
 
 mod artefact;
+mod author;
 mod cache;
 mod guest;
+mod hostile;
 mod limits;
 mod support;

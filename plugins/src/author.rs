@@ -1,0 +1,224 @@
+//! Runs a plugin over a file, for its author: the columns are the manifest's inputs, the whole file is the population.
+
+use std::{collections::BTreeMap, io::Read, sync::Arc};
+
+use chrono::{DateTime, NaiveDate};
+use ripen_core::ports::{
+    Artefact, Call, Capability, Input, InputType, Manifest, PluginFailure, PluginHost, RunContext, Scores, Segments,
+};
+use serde_json::{Value as Json, json};
+
+use crate::{codes, fixture::labels_by_row, rows};
+
+/// Rows of one call, as on a server.
+const BATCH: usize = 1_000;
+
+/// A column that need not be an input: it is handed through.
+const ID: &str = "id";
+
+/// What a plugin says about one row of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileRow {
+    /// Line of the file, the header being line 1.
+    pub line: u64,
+    /// Of the column `id`, where the file has one.
+    pub id: Option<String>,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Score {
+        value: f64,
+        /// By code, in the plugin's order.
+        contributions: Vec<(String, f64)>,
+    },
+    /// By label, with its weight.
+    Labels(BTreeMap<String, f64>),
+    /// The code of the plugin's reason.
+    Declined(String),
+    /// The required input without a value.
+    NotScored(String),
+}
+
+/// Why a file could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("the file is no CSV: {0}")]
+    Csv(#[from] csv::Error),
+    #[error("column `{0}` is no input of the manifest; it has {1}")]
+    UnknownColumn(String, String),
+    #[error("the file has no column `{0}`, which the manifest requires")]
+    MissingColumn(String),
+    #[error("line {line}, column `{column}`: `{value}` is no {wanted}")]
+    Value { line: u64, column: String, value: String, wanted: &'static str },
+    #[error(transparent)]
+    Rows(#[from] rows::RowsError),
+    #[error(transparent)]
+    Plugin(#[from] PluginFailure),
+}
+
+/// Runs `kind` over each row of `csv`. `context.statistics` is computed here, over the rows that have every required
+/// input. Cells: numbers; money in minor units; dates as 2024-05-01, instants as 2024-05-01T12:00:00Z; true or false;
+/// words and series separated by `;`. An empty cell has no value.
+///
+/// # Errors
+/// The place in the file that is wrong, or what the plugin failed with.
+pub fn run_file(
+    host: &dyn PluginHost,
+    artefact: &Artefact,
+    kind: Capability,
+    config: &str,
+    mut context: RunContext,
+    csv: impl Read,
+) -> Result<Vec<FileRow>, FileError> {
+    let manifest = &artefact.manifest;
+    let mut population = Cells::read_all(manifest, csv)?;
+    let required = |cells: &Cells| {
+        manifest.inputs.iter().find(|(name, input)| input.required && cells.values.get(*name).is_none_or(Json::is_null))
+    };
+    let mut answers: Vec<FileRow> = Vec::with_capacity(population.len());
+    population.retain(|cells| match required(cells) {
+        Some((name, _)) => {
+            answers.push(cells.answered(Outcome::NotScored(name.clone())));
+            false
+        }
+        None => true,
+    });
+    context.statistics = statistics(manifest, &population).to_string();
+    let (config, context): (Arc<str>, _) = (config.into(), Arc::new(context));
+    for batch in population.chunks(BATCH) {
+        let frame = rows::frame(manifest, &context.currency, &columns(manifest, batch))?;
+        let call = Call { artefact: artefact.clone(), config: config.clone(), context: context.clone(), frame };
+        let outcomes = match kind {
+            Capability::Scorer => of_scores(&host.score(call)?.output),
+            Capability::Segmenter => of_segments(&host.segment(call)?.output),
+            Capability::Incentive | Capability::Fitter => {
+                let detail = format!("a {} cannot be run over a file", kind.as_str());
+                return Err(codes::UNSUPPORTED_KIND.because(detail).into());
+            }
+        };
+        answers.extend(batch.iter().zip(outcomes).map(|(cells, outcome)| cells.answered(outcome)));
+    }
+    answers.sort_by_key(|row| row.line);
+    Ok(answers)
+}
+
+/// One row of the file.
+struct Cells {
+    line: u64,
+    id: Option<String>,
+    values: BTreeMap<String, Json>,
+}
+
+impl Cells {
+    fn read_all(manifest: &Manifest, csv: impl Read) -> Result<Vec<Self>, FileError> {
+        let mut reader = csv::Reader::from_reader(csv);
+        let headers = reader.headers()?.clone();
+        let is_input = |name: &str| manifest.inputs.contains_key(name);
+        if let Some(unknown) = headers.iter().find(|name| *name != ID && !is_input(name)) {
+            let inputs: Vec<&str> = manifest.inputs.keys().map(String::as_str).collect();
+            return Err(FileError::UnknownColumn(unknown.into(), inputs.join(", ")));
+        }
+        let wanted = manifest.inputs.iter().find(|(name, input)| input.required && !headers.iter().any(|h| h == *name));
+        if let Some((name, _)) = wanted {
+            return Err(FileError::MissingColumn(name.clone()));
+        }
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let mut cells = Cells { line, id: None, values: BTreeMap::new() };
+            for (column, text) in headers.iter().zip(&record) {
+                match manifest.inputs.get(column) {
+                    Some(input) => {
+                        cells.values.insert(column.into(), value(line, column, input, text)?);
+                    }
+                    None => cells.id = Some(text.into()),
+                }
+            }
+            rows.push(cells);
+        }
+        Ok(rows)
+    }
+
+    fn answered(&self, outcome: Outcome) -> FileRow {
+        FileRow { line: self.line, id: self.id.clone(), outcome }
+    }
+}
+
+fn value(line: u64, column: &str, input: &Input, text: &str) -> Result<Json, FileError> {
+    if text.is_empty() {
+        return Ok(Json::Null);
+    }
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).map(Json::from);
+    let date = |text: &str| text.parse::<NaiveDate>().ok().map(|date| json!(date.to_epoch_days()));
+    let instant = |text: &str| text.parse::<DateTime<chrono::Utc>>().ok().map(|time| json!(time.timestamp_millis()));
+    let (value, wanted) = match input.kind {
+        InputType::Number => (number(text), "number"),
+        InputType::Integer => (text.parse::<i64>().ok().map(Json::from), "whole number"),
+        InputType::Money => (text.parse::<i64>().ok().map(Json::from), "whole number of minor units"),
+        InputType::Date => (date(text), "date like 2024-05-01"),
+        InputType::Instant => (instant(text), "instant like 2024-05-01T12:00:00Z"),
+        InputType::Boolean => (text.parse::<bool>().ok().map(Json::from), "true or false"),
+        InputType::Text => (Some(Json::from(text)), "text"),
+        InputType::Words => (Some(text.split(';').map(Json::from).collect()), "list of words"),
+        InputType::Series => {
+            (text.split(';').map(number).collect::<Option<Vec<_>>>().map(Json::from), "list of numbers")
+        }
+    };
+    value.ok_or_else(|| FileError::Value { line, column: column.into(), value: text.into(), wanted })
+}
+
+/// One list an input. A column the file lacks has no values.
+fn columns(manifest: &Manifest, batch: &[Cells]) -> BTreeMap<String, Vec<Json>> {
+    let column =
+        |name: &String| batch.iter().map(|cells| cells.values.get(name).cloned().unwrap_or_default()).collect();
+    manifest.inputs.keys().map(|name| (name.clone(), column(name))).collect()
+}
+
+/// `{name: {"values": [quantiles], "count": rows}}`, by nearest rank over the rows that have a value or a default.
+fn statistics(manifest: &Manifest, population: &[Cells]) -> Json {
+    let numbers = |name: &str| {
+        let default = manifest.inputs.get(name).and_then(|input| input.default.as_ref());
+        let value = |cells: &Cells| cells.values.get(name).filter(|value| !value.is_null()).or(default)?.as_f64();
+        let mut numbers: Vec<f64> = population.iter().filter_map(value).collect();
+        numbers.sort_by(f64::total_cmp);
+        numbers
+    };
+    let statistic = |of: &str, quantiles: &[f64]| {
+        let sorted = numbers(of);
+        let values: Vec<f64> = quantiles.iter().filter_map(|q| nearest_rank(&sorted, *q)).collect();
+        json!({"values": values, "count": sorted.len()})
+    };
+    manifest.statistics.iter().map(|(name, wanted)| (name.clone(), statistic(&wanted.of, &wanted.quantiles))).collect()
+}
+
+/// The smallest value v with at least `q` of the values <= v.
+fn nearest_rank(sorted: &[f64], q: f64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "a file has fewer than 2^52 rows")]
+    let enough = |rank: usize| rank as f64 >= q * sorted.len() as f64;
+    sorted.iter().zip(1..).find(|(_, rank)| enough(*rank)).map(|(value, _)| *value)
+}
+
+fn of_scores(scores: &Scores) -> Vec<Outcome> {
+    let contributions = |row: usize| {
+        let of = |figure: &ripen_core::ports::Figure| Some((figure.code.clone(), *figure.values.get(row)?));
+        scores.contributions.iter().filter_map(of).collect()
+    };
+    let score = |(row, value): (usize, &f64)| Outcome::Score { value: *value, contributions: contributions(row) };
+    let mut outcomes: Vec<Outcome> = scores.values.iter().enumerate().map(score).collect();
+    for reason in &scores.declined {
+        for row in &reason.rows {
+            if let Some(outcome) = outcomes.get_mut(*row as usize) {
+                *outcome = Outcome::Declined(reason.code.clone());
+            }
+        }
+    }
+    outcomes
+}
+
+fn of_segments(segments: &Segments) -> Vec<Outcome> {
+    let owned = |(label, weight): (&str, f64)| (label.to_owned(), weight);
+    labels_by_row(segments).map(|labels| Outcome::Labels(labels.into_iter().map(owned).collect())).collect()
+}
