@@ -1,1 +1,26 @@
+//! The tables, for SQLite and PostgreSQL.
+//!
+//! Knows nothing of the entities: a migration that imported one would change its meaning whenever the entity does.
 
+mod m20261122_000001_base;
+mod m20261122_000002_customers;
+mod m20261122_000003_sales;
+mod m20261122_000004_intervals;
+mod table;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
+
+/// All migrations, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261122_000001_base::Migration),
+            Box::new(m20261122_000002_customers::Migration),
+            Box::new(m20261122_000003_sales::Migration),
+            Box::new(m20261122_000004_intervals::Migration),
+        ]
+    }
+}
