@@ -1,0 +1,47 @@
+//! Does the house stand as its documents say?
+
+mod budget;
+mod dependencies;
+mod floors;
+mod paths;
+
+use std::{path::PathBuf, process::Command};
+
+use serde_json::Value as Json;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `cargo metadata` of the workspace, without asking the network.
+fn metadata(with_dependencies: bool) -> Json {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--format-version", "1", "--locked", "--offline"]).current_dir(root());
+    if with_dependencies {
+        // what this machine builds: packages of other platforms need not be there
+        command.args(["--filter-platform", &host()]);
+    } else {
+        command.arg("--no-deps");
+    }
+    let output = command.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+/// Files of the repository with one of these endings, build output apart.
+fn files(endings: &[&str]) -> Vec<PathBuf> {
+    let output = Command::new("git").args(["ls-files"]).current_dir(root()).output().expect("git runs");
+    String::from_utf8(output.stdout)
+        .expect("paths are UTF-8")
+        .lines()
+        .filter(|path| endings.iter().any(|ending| path.ends_with(ending)))
+        .map(PathBuf::from)
+        .filter(|path| root().join(path).exists())
+        .collect()
+}
+
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output().expect("rustc runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host").to_owned()
+}
