@@ -12,8 +12,10 @@ fn dependencies_keep_the_rules_of_deny_toml() {
         let text = fs::read_to_string(root().join("deny.toml")).unwrap();
         serde_json::to_value(toml::from_str::<toml::Table>(&text).unwrap()).unwrap()
     };
-    let allowed: Vec<&str> = rules["licenses"]["allow"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
-    let banned: Vec<&str> = rules["bans"]["deny"].as_array().unwrap().iter().map(|b| b["crate"].as_str().unwrap()).collect();
+    let allowed: Vec<&str> =
+        rules["licenses"]["allow"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
+    let banned: Vec<&str> =
+        rules["bans"]["deny"].as_array().unwrap().iter().map(|b| b["crate"].as_str().unwrap()).collect();
     let metadata = metadata(true);
     let packages: BTreeMap<&str, &Json> =
         metadata["packages"].as_array().unwrap().iter().map(|p| (p["id"].as_str().unwrap(), p)).collect();
