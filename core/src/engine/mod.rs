@@ -2,14 +2,22 @@
 //!
 //! Typed where rules are ([`Record`]), erased where mechanism is ([`Shape`], [`Resource`]).
 
+mod bytes;
 mod cell;
+mod cursor;
 mod draft;
+mod expand;
 mod field;
 mod history;
 mod intervals;
+mod page;
+pub mod read;
 mod record;
 mod registry;
+mod relation;
+mod selection;
 mod shape;
+mod sort;
 mod store;
 mod visible;
 mod write;

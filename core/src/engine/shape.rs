@@ -13,6 +13,8 @@ use crate::access::Verb;
 const HIDDEN: [&str; 2] = ["tenant_id", "deleted_at"];
 const SERVER: [&str; 2] = ["version", "updated_at"];
 const HISTORY: [&str; 2] = ["created_at", "created_by"];
+/// References every kind that has them shares.
+const USERS: [(&str, &str); 2] = [("owner_id", "user"), ("created_by", "user")];
 
 /// One column of the kind's table.
 #[derive(Clone, Debug)]
@@ -125,7 +127,7 @@ fn fields<R: Record>(columns: &[Column], schema: &Json) -> Vec<Field> {
             .is_none_or(|stem| !columns.iter().any(|c| c.name == format!("{stem}_minor")))
         {
             let schema = schema.pointer(&format!("/properties/{name}")).cloned().unwrap_or_default();
-            let reference = R::REFERENCES.iter().find(|(from, _)| *from == name).map(|(_, kind)| *kind);
+            let reference = R::REFERENCES.iter().chain(&USERS).find(|(from, _)| *from == name).map(|(_, kind)| *kind);
             fields.push(field::<R>(name, FieldType::of(&schema, reference), vec![i], column, schema));
         }
     }

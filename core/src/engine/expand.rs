@@ -1,0 +1,174 @@
+//! Rows into bytes, with the records they refer to: one statement a relation and kind, however many rows.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures::future::BoxFuture;
+use sea_orm::{
+    ConnectionTrait, QueryResult,
+    sea_query::{Alias, Expr, ExprTrait, SelectStatement},
+};
+use uuid::Uuid;
+
+use super::{
+    Field, FieldType,
+    bytes::{put, put_cell, put_money, put_null},
+    selection::{Expanded, Selection},
+    visible,
+};
+use crate::{
+    context::Context,
+    error::{Error, Result},
+};
+
+/// The columns of a statement, by their index in the shape, and so where each stands in its rows.
+pub(super) struct Layout(Vec<usize>);
+
+impl Layout {
+    /// The columns that printing `selection` needs, and `extra`.
+    pub fn of(selection: &Selection<'_>, extra: impl IntoIterator<Item = usize>) -> Self {
+        let printed = selection.fields.iter().flat_map(|field| &field.columns);
+        let relations = selection.expanded.iter().map(|e| &e.relation);
+        let followed = relations.flat_map(|r| r.id.columns.iter().chain(r.kind.iter().flat_map(|kind| &kind.columns)));
+        let all: BTreeSet<usize> = printed.chain(followed).copied().chain(extra).collect();
+        Self(all.into_iter().collect())
+    }
+
+    pub fn add_to(&self, select: &mut SelectStatement, selection: &Selection<'_>) {
+        let columns = self.0.iter().filter_map(|i| selection.shape.columns.get(*i));
+        select.columns(columns.map(|column| Alias::new(column.name.as_str())));
+    }
+
+    /// Where column `column` of the shape stands in a row.
+    pub fn place(&self, column: usize) -> Result<usize> {
+        self.0
+            .binary_search(&column)
+            .map_err(|_| Error::internal("a statement reads what is printed", "column missing"))
+    }
+
+    fn first(&self, field: &Field) -> Result<usize> {
+        self.place(field.columns.first().copied().unwrap_or(usize::MAX))
+    }
+}
+
+/// The records one relation leads to, printed, by place among its targets and id.
+type Related = HashMap<(usize, Uuid), Vec<u8>>;
+
+/// Prints rows of one statement.
+pub(super) struct Printer<'p> {
+    selection: &'p Selection<'p>,
+    layout: &'p Layout,
+    related: Vec<Related>,
+}
+
+impl<'p> Printer<'p> {
+    /// Reads what the rows refer to and the selection expands. A record the actor may not see is printed as null.
+    pub async fn prepare<C: ConnectionTrait>(
+        cx: &Context,
+        db: &C,
+        selection: &'p Selection<'p>,
+        layout: &'p Layout,
+        rows: &[QueryResult],
+    ) -> Result<Self> {
+        let mut related = Vec::with_capacity(selection.expanded.len());
+        for expanded in &selection.expanded {
+            let mut wanted = BTreeSet::new();
+            for row in rows {
+                wanted.extend(reference(expanded, layout, row)?);
+            }
+            let mut found = Related::new();
+            for (place, target) in expanded.targets.iter().enumerate() {
+                let ids: Vec<Uuid> = wanted.iter().filter(|(of, _)| *of == place).map(|(_, id)| *id).collect();
+                if !ids.is_empty() {
+                    found.extend(load(cx, db, target, ids).await?.into_iter().map(|(id, bytes)| ((place, id), bytes)));
+                }
+            }
+            related.push(found);
+        }
+        Ok(Self { selection, layout, related })
+    }
+
+    /// One record as a JSON object, in the order of its shape; a relation follows its id.
+    pub fn print(&self, out: &mut Vec<u8>, row: &QueryResult) -> Result<()> {
+        let mut expanded = self.selection.expanded.iter().zip(&self.related).peekable();
+        let mut fields = self.selection.fields.iter().peekable();
+        out.push(b'{');
+        let start = out.len();
+        loop {
+            let field = fields.peek().and_then(|field| field.columns.first());
+            let relation = expanded.peek().and_then(|(e, _)| e.relation.id.columns.first());
+            let follows = relation.is_some_and(|id| field.is_none_or(|column| id < column));
+            if out.len() > start && (field.is_some() || relation.is_some()) {
+                out.push(b',');
+            }
+            if follows {
+                let Some((expanded, related)) = expanded.next() else { break };
+                put(out, &expanded.relation.name)?;
+                out.push(b':');
+                match reference(expanded, self.layout, row)?.and_then(|key| related.get(&key)) {
+                    Some(bytes) => out.extend_from_slice(bytes),
+                    None => put_null(out)?,
+                }
+            } else {
+                let Some(field) = fields.next() else { break };
+                self.print_field(out, row, field)?;
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn print_field(&self, out: &mut Vec<u8>, row: &QueryResult, field: &Field) -> Result<()> {
+        put(out, &field.name)?;
+        out.push(b':');
+        match (&field.kind, field.columns.as_slice()) {
+            (FieldType::Money, [minor, currency]) => {
+                put_money(out, row, self.layout.place(*minor)?, self.layout.place(*currency)?)
+            }
+            (_, [column, ..]) => match self.selection.shape.columns.get(*column) {
+                Some(of) => put_cell(out, row, self.layout.place(*column)?, &of.kind),
+                None => put_null(out),
+            },
+            _ => put_null(out),
+        }
+    }
+}
+
+/// Which record the relation of this row leads to: its kind's place among the targets, and its id.
+fn reference(expanded: &Expanded<'_>, layout: &Layout, row: &QueryResult) -> Result<Option<(usize, Uuid)>> {
+    let relation = &expanded.relation;
+    let id: Option<Uuid> = row.try_get_by_index(layout.first(relation.id)?)?;
+    let place = match relation.kind {
+        None => Some(0),
+        Some(kind) => {
+            let kind: Option<String> = row.try_get_by_index(layout.first(kind)?)?;
+            relation.targets.iter().position(|target| Some(target.name) == kind.as_deref())
+        }
+    };
+    Ok(place.zip(id))
+}
+
+/// The records of these ids that the actor may see, printed.
+fn load<'a, C: ConnectionTrait>(
+    cx: &'a Context,
+    db: &'a C,
+    selection: &'a Selection<'a>,
+    ids: Vec<Uuid>,
+) -> BoxFuture<'a, Result<HashMap<Uuid, Vec<u8>>>> {
+    Box::pin(async move {
+        let id = selection.shape.column("id").unwrap_or(usize::MAX);
+        let layout = Layout::of(selection, [id]);
+        let mut select = visible(cx, selection.shape);
+        layout.add_to(&mut select, selection);
+        select.and_where(Expr::col(Alias::new("id")).is_in(ids));
+        let rows = db.query_all(&select).await?;
+        let printer = Printer::prepare(cx, db, selection, &layout, &rows).await?;
+        let place = layout.place(id)?;
+        let mut printed = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let mut bytes = Vec::with_capacity(256);
+            printer.print(&mut bytes, row)?;
+            printed.insert(row.try_get_by_index(place)?, bytes);
+        }
+        Ok(printed)
+    })
+}

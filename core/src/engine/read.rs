@@ -1,0 +1,265 @@
+//! Reading records: from the row into the answer's bytes, for every kind the same.
+
+use sea_orm::{
+    ColumnType, ConnectionTrait, QueryResult,
+    sea_query::{Alias, Expr, ExprTrait, Func, SelectStatement},
+};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{
+    Shape,
+    bytes::put,
+    cursor::Cursor,
+    expand::{Layout, Printer},
+    page::segments,
+    read_cell,
+    selection::Selection,
+    sort::Sort,
+    visible,
+};
+use crate::{
+    access::{self, Verb},
+    context::{Context, Unit},
+    error::{Code, Error, Result},
+};
+
+const DEFAULT_LIMIT: u64 = 50;
+const MAX_LIMIT: u64 = 200;
+
+/// What a list is asked for, as its parameters say it.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    pub filter: Option<String>,
+    /// `-amount,name`; without it the newest records come first.
+    pub sort: Option<String>,
+    /// `id,name,owner.name`; without it every field.
+    pub fields: Option<String>,
+    /// `owner,account.owner`
+    pub expand: Option<String>,
+    /// Rows of a page, 1 to 200; 50 where nothing is said.
+    pub limit: Option<u64>,
+    pub cursor: Option<String>,
+    /// Counts all rows of the filter, for the price of a second statement.
+    pub count: bool,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// `{"data":[..],"page":{"next":..,"prev":..,"has_more":..}}`, with `total` where it was asked for.
+    pub body: Vec<u8>,
+    pub next: Option<String>,
+    pub prev: Option<String>,
+}
+
+/// One record.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub body: Vec<u8>,
+    pub version: i64,
+    /// `"v7"` for the whole record, `"v7.<hash>"` where fields were chosen; none with expanded relations, which change
+    /// without the record's version.
+    pub etag: Option<String>,
+}
+
+/// The records of a kind that the actor may see and the filter keeps, one page of them.
+///
+/// Cost: one statement, one more for each expanded relation and kind, one more to count, and one more where a
+/// descending page reaches the null values of its first key.
+///
+/// # Errors
+/// `Forbidden`; `Malformed` with everything that is wrong with the query.
+pub async fn list(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Page> {
+    access::may(&cx.actor, Verb::Read, shape)?;
+    let plan = Plan::of(cx, shape, query)?;
+    let db = &cx.store().read;
+    let id = plan.sort.0.iter().map(|key| key.column);
+    let layout = Layout::of(&plan.selection, id);
+    let mut rows = plan.rows(db, &layout).await?;
+    let back = plan.cursor.as_ref().is_some_and(|cursor| cursor.back);
+    let more = rows.len() as u64 > plan.limit;
+    rows.truncate(usize::try_from(plan.limit).unwrap_or(usize::MAX));
+    if back {
+        rows.reverse();
+    }
+    let ends =
+        [(rows.last(), false, back || more), (rows.first(), true, if back { more } else { plan.cursor.is_some() })];
+    let [next, prev] = ends.map(|(row, back, there)| match row.filter(|_| there) {
+        Some(row) => plan.seal(row, &layout, back).map(Some),
+        None => Ok(None),
+    });
+    let (next, prev) = (next?, prev?);
+    let total = if query.count { Some(plan.count(db).await?) } else { None };
+    let printer = Printer::prepare(cx, db, &plan.selection, &layout, &rows).await?;
+    let body = body(&printer, &rows, next.as_deref(), prev.as_deref(), total)?;
+    Ok(Page { body, next, prev })
+}
+
+fn body(
+    printer: &Printer<'_>,
+    rows: &[QueryResult],
+    next: Option<&str>,
+    prev: Option<&str>,
+    total: Option<i64>,
+) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(64 + rows.len() * 512);
+    out.extend_from_slice(br#"{"data":["#);
+    for (i, row) in rows.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        printer.print(&mut out, row)?;
+    }
+    out.extend_from_slice(br#"],"page":{"next":"#);
+    put(&mut out, &next)?;
+    out.extend_from_slice(br#","prev":"#);
+    put(&mut out, &prev)?;
+    out.extend_from_slice(br#","has_more":"#);
+    put(&mut out, &next.is_some())?;
+    if let Some(total) = total {
+        out.extend_from_slice(br#","total":"#);
+        put(&mut out, &total)?;
+    }
+    out.extend_from_slice(b"}}");
+    Ok(out)
+}
+
+/// A list's query, read and resolved.
+struct Plan<'a> {
+    cx: &'a Context,
+    selection: Selection<'a>,
+    sort: Sort,
+    limit: u64,
+    cursor: Option<Cursor>,
+    /// Everything a cursor of this list belongs to.
+    binding: String,
+    /// The rows of the list, without columns, order and page.
+    rows: SelectStatement,
+}
+
+impl<'a> Plan<'a> {
+    fn of(cx: &'a Context, shape: &'a Shape, query: &ListQuery) -> Result<Self> {
+        let mut broken = Vec::new();
+        let mut gather = |error| match error {
+            Error::Malformed(violations) => {
+                broken.extend(violations);
+                Ok(())
+            }
+            other => Err(other),
+        };
+        let selection = Selection::parse(cx, shape, query.fields.as_deref(), query.expand.as_deref());
+        let selection = selection.map_or_else(|e| gather(e).map(|()| None), |s| Ok(Some(s)))?;
+        let sort = Sort::parse(shape, query.sort.as_deref());
+        let sort = sort.map_or_else(|e| gather(e).map(|()| None), |s| Ok(Some(s)))?;
+        let limit = limit(query.limit).map_or_else(|e| gather(e).map(|()| None), |l| Ok(Some(l)))?;
+        let (Some(selection), Some(sort), Some(limit)) = (selection, sort, limit) else {
+            return Err(Error::Malformed(broken));
+        };
+        let rows = visible(cx, shape);
+        let binding = format!("{} {} {sort}", cx.tenant.id, shape.name);
+        let kinds: Vec<&ColumnType> =
+            sort.0.iter().filter_map(|key| shape.columns.get(key.column)).map(|column| &column.kind).collect();
+        let open = |text| Cursor::open(&cx.world.secrets.cursor, &binding, &kinds, text);
+        let cursor = query.cursor.as_deref().map(open).transpose()?;
+        Ok(Self { cx, selection, sort, limit, cursor, binding, rows })
+    }
+
+    /// The page's rows and one more, where there is one, in the direction of travel.
+    async fn rows(&self, db: &impl ConnectionTrait, layout: &Layout) -> Result<Vec<QueryResult>> {
+        let back = self.cursor.as_ref().is_some_and(|cursor| cursor.back);
+        let reversed = back.then(|| self.sort.reversed());
+        let sort = reversed.as_ref().unwrap_or(&self.sort);
+        let mut select = self.rows.clone();
+        layout.add_to(&mut select, &self.selection);
+        sort.add_to(&mut select);
+        let values = self.cursor.as_ref().map_or(&[][..], |cursor| &cursor.values);
+        let mut rows: Vec<QueryResult> = Vec::new();
+        for segment in segments(&sort.0, values) {
+            let wanted = (self.limit + 1).saturating_sub(rows.len() as u64);
+            if wanted > 0 {
+                rows.extend(db.query_all(select.clone().cond_where(segment).limit(wanted)).await?);
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn count(&self, db: &impl ConnectionTrait) -> Result<i64> {
+        let id = Expr::col(Alias::new("id"));
+        let row = db.query_one(self.rows.clone().expr(Func::count(id))).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
+    }
+
+    fn seal(&self, row: &QueryResult, layout: &Layout, back: bool) -> Result<String> {
+        let mut values = Vec::with_capacity(self.sort.0.len());
+        for key in &self.sort.0 {
+            if let Some(column) = self.selection.shape.columns.get(key.column) {
+                values.push(read_cell(row, layout.place(key.column)?, &column.kind)?);
+            }
+        }
+        Cursor { back, values }.seal(&self.cx.world.secrets.cursor, &self.binding)
+    }
+}
+
+fn limit(wanted: Option<u64>) -> Result<u64> {
+    let limit = wanted.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Error::malformed("limit", Code::InvalidParameter, format!("must be 1 to {MAX_LIMIT}")))
+}
+
+/// One record that the actor may see.
+///
+/// # Errors
+/// `NotFound` where there is none or they may not see it; `Forbidden`; `Malformed` fields or relations.
+pub async fn get(cx: &Context, shape: &Shape, id: Uuid, fields: Option<&str>, expand: Option<&str>) -> Result<Found> {
+    find(cx, &cx.store().read, shape, id, fields, expand).await
+}
+
+/// The whole record as the unit sees it: what a create or an update answers with.
+///
+/// # Errors
+/// As [`get`].
+pub async fn get_in(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<Found> {
+    find(unit.cx, &unit.txn, shape, id, None, None).await
+}
+
+async fn find<C: ConnectionTrait>(
+    cx: &Context,
+    db: &C,
+    shape: &Shape,
+    id: Uuid,
+    fields: Option<&str>,
+    expand: Option<&str>,
+) -> Result<Found> {
+    access::may(&cx.actor, Verb::Read, shape)?;
+    let selection = Selection::parse(cx, shape, fields, expand)?;
+    let version = shape.column("version").unwrap_or(usize::MAX);
+    let layout = Layout::of(&selection, [version]);
+    let mut select = visible(cx, shape);
+    layout.add_to(&mut select, &selection);
+    select.and_where(Expr::col(Alias::new("id")).eq(id));
+    let row = db.query_one(&select).await?.ok_or_else(|| Error::not_found(shape.name, id))?;
+    let version: i64 = row.try_get_by_index(layout.place(version)?)?;
+    let rows = [row];
+    let printer = Printer::prepare(cx, db, &selection, &layout, &rows).await?;
+    let mut body = Vec::with_capacity(512);
+    for row in &rows {
+        printer.print(&mut body, row)?;
+    }
+    Ok(Found { body, version, etag: etag(&selection, version, fields.is_some()) })
+}
+
+fn etag(selection: &Selection<'_>, version: i64, chosen: bool) -> Option<String> {
+    if !selection.expanded.is_empty() {
+        return None;
+    }
+    if !chosen {
+        return Some(format!("\"v{version}\""));
+    }
+    let names = selection.fields.iter().map(|field| field.name.as_str());
+    let hash = names.fold(Sha256::new(), |hash, name| hash.chain_update(name).chain_update(",")).finalize();
+    let short = hash.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    Some(format!("\"v{version}.{short}\""))
+}

@@ -1,0 +1,142 @@
+//! What of a record is read and printed: `fields=id,name,owner.name` and `expand=owner,account.owner`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Field, Shape,
+    relation::{Relation, relation, relations},
+};
+use crate::{
+    context::Context,
+    error::{Code, Error, Result, Violation, unknown},
+};
+
+/// Relations that may be followed in a row: `account.owner`.
+pub(super) const MAX_DEPTH: usize = 2;
+
+/// What is printed of one kind, in the order of its shape: asked differently, the same bytes.
+pub(super) struct Selection<'a> {
+    pub shape: &'a Shape,
+    pub fields: Vec<&'a Field>,
+    pub expanded: Vec<Expanded<'a>>,
+}
+
+/// A relation that is printed beside its id.
+pub(super) struct Expanded<'a> {
+    pub relation: Relation<'a>,
+    /// One for each kind the relation leads to, in its order.
+    pub targets: Vec<Selection<'a>>,
+}
+
+impl<'a> Selection<'a> {
+    /// # Errors
+    /// `Malformed` with every name that is not there and the nearest that is.
+    pub fn parse(cx: &'a Context, shape: &'a Shape, fields: Option<&str>, expand: Option<&str>) -> Result<Self> {
+        let mut wish = Wish::default();
+        for path in fields.into_iter().flat_map(|list| list.split(',')) {
+            wish.name(path.trim());
+        }
+        for path in expand.into_iter().flat_map(|list| list.split(',')) {
+            wish.expand(path.trim());
+        }
+        let mut broken = Broken::new();
+        let selection = resolve(cx, shape, &wish, "", &mut broken);
+        if broken.is_empty() { Ok(selection) } else { Err(Error::Malformed(broken.into_values().collect())) }
+    }
+}
+
+/// What is wrong, by dotted path.
+type Broken = BTreeMap<String, Violation>;
+
+/// The names asked for, as a tree.
+#[derive(Default)]
+struct Wish<'q> {
+    /// Only the fields named; otherwise all.
+    narrow: bool,
+    fields: BTreeSet<&'q str>,
+    relations: BTreeMap<&'q str, Wish<'q>>,
+}
+
+impl<'q> Wish<'q> {
+    fn name(&mut self, path: &'q str) {
+        self.narrow = true;
+        match path.split_once('.') {
+            Some((relation, rest)) => self.relations.entry(relation).or_default().name(rest),
+            None => {
+                self.fields.insert(path);
+            }
+        }
+    }
+
+    fn expand(&mut self, path: &'q str) {
+        let (relation, rest) = path.split_once('.').unwrap_or((path, ""));
+        let inner = self.relations.entry(relation).or_default();
+        if path.contains('.') {
+            inner.expand(rest);
+        }
+    }
+}
+
+fn resolve<'a>(cx: &'a Context, shape: &'a Shape, wish: &Wish<'_>, path: &str, broken: &mut Broken) -> Selection<'a> {
+    for name in wish.fields.iter().filter(|name| shape.field(name).is_none()) {
+        broken.insert(format!("{path}{name}"), missing("fields", "field", path, name, shape.field_names()));
+    }
+    let fields = shape.fields.iter().filter(|f| !wish.narrow || wish.fields.contains(f.name.as_str())).collect();
+    let mut expanded = Vec::new();
+    for (name, wish) in &wish.relations {
+        let parameter = if wish.narrow { "fields" } else { "expand" };
+        let inner = format!("{path}{name}.");
+        let Some(relation) = relation(cx, shape, name) else {
+            let names = relations(cx, shape).map(|relation| relation.name).collect::<Vec<_>>();
+            broken.insert(inner, missing(parameter, "relation", path, name, names));
+            continue;
+        };
+        if inner.matches('.').count() > MAX_DEPTH {
+            let detail = format!("`{path}{name}` follows more than {MAX_DEPTH} relations");
+            broken.insert(inner, Violation::parameter(parameter, Code::QueryTooExpensive, detail));
+            continue;
+        }
+        let targets = resolve_targets(cx, &relation, wish, &inner, broken);
+        expanded.push(Expanded { relation, targets });
+    }
+    expanded.sort_by_key(|e| e.relation.id.columns.first().copied());
+    Selection { shape, fields, expanded }
+}
+
+/// Of a relation to several kinds each is asked for what it has; only a name that none has is unknown.
+fn resolve_targets<'a>(
+    cx: &'a Context,
+    relation: &Relation<'a>,
+    wish: &Wish<'_>,
+    path: &str,
+    broken: &mut Broken,
+) -> Vec<Selection<'a>> {
+    let mut everywhere: Option<Broken> = None;
+    let mut targets = Vec::with_capacity(relation.targets.len());
+    for shape in &relation.targets {
+        let mut here = Broken::new();
+        targets.push(resolve(cx, shape, wish, path, &mut here));
+        match &mut everywhere {
+            Some(all) => all.retain(|name, _| here.contains_key(name)),
+            None => everywhere = Some(here),
+        }
+    }
+    broken.extend(everywhere.into_iter().flatten());
+    targets
+}
+
+fn missing<'n>(
+    parameter: &str,
+    what: &str,
+    path: &str,
+    name: &str,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Violation {
+    let place = if path.is_empty() { String::new() } else { format!(" in `{}`", path.trim_end_matches('.')) };
+    let detail = if name.is_empty() {
+        format!("a name is missing{place}; names are separated by single commas: `id,name,owner.name`")
+    } else {
+        format!("{}{place}", unknown(what, name, names))
+    };
+    Violation::parameter(parameter, Code::UnknownField, detail)
+}
