@@ -14,7 +14,7 @@ use crate::{
     access::{Actor, Secrets},
     engine::Registry,
     error::Result,
-    ports::PluginHost,
+    ports::Sandbox,
     store::Store,
     values::Currency,
 };
@@ -47,7 +47,7 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub secrets: Secrets,
-    pub plugins: Arc<dyn PluginHost>,
+    pub plugins: Sandbox,
     /// Woken after each commit, for readers of the change log and the job runner.
     pub committed: tokio::sync::Notify,
 }

@@ -5,6 +5,7 @@
 
 mod frame;
 mod manifest;
+mod sandbox;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ pub use manifest::{
     Capability, Config, Contributions, Input, InputType, Labels, Limits, Manifest, Outputs, PluginInfo, Statistic,
     Tests,
 };
+pub use sandbox::Sandbox;
 
 /// A plugin as stored: the component's bytes with what they declare about themselves.
 #[derive(Clone, Debug)]
