@@ -74,6 +74,7 @@ impl<'a> Session<'a> {
 
     /// `otherwise`: what it means when the engine stopped for none of the reasons known here.
     fn failure(&mut self, error: &Error, time: Duration, otherwise: Code) -> PluginFailure {
+        tracing::debug!(?error, "a guest was ended");
         if let Some(hit) = self.store.data_mut().hit.take() {
             return hit;
         }

@@ -27,7 +27,7 @@ pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checke
         finite(&figure.code, &figure.values)?;
     }
     for list in [&scores.contributions, &scores.figures] {
-        distinct(list)?;
+        distinct(list.iter().map(|figure| &figure.code))?;
     }
     reasons(&scores.reasons, rows, promised)?;
     reasons(&scores.declined, rows, promised)?;
@@ -55,6 +55,7 @@ pub(crate) fn segments(segments: &Segments, rows: usize, promised: &Outputs) -> 
         let detail = format!("label {label:?} is not in outputs.labels of the manifest");
         return Err(codes::UNKNOWN_LABEL.because(detail));
     }
+    distinct(segments.labels.iter())?;
     count("weights", segments.weights.len(), segments.codes.len())?;
     finite("weights", &segments.weights)?;
     columns::offsets("labels", &segments.offsets, rows, segments.codes.len())?;
@@ -103,12 +104,14 @@ fn finite(name: &str, values: &[f64]) -> Checked {
     }
 }
 
-fn distinct(figures: &[Figure]) -> Checked {
+fn distinct<'a>(codes: impl Iterator<Item = &'a String>) -> Checked {
     let mut seen = BTreeSet::new();
-    match figures.iter().find(|figure| !seen.insert(&figure.code)) {
-        Some(figure) => Err(codes::REPEATED_FIGURE.because(format!("{:?} comes twice", figure.code))),
-        None => Ok(()),
+    for code in codes {
+        if !seen.insert(code) {
+            return Err(codes::REPEATED_CODE.because(format!("{code:?} comes twice")));
+        }
     }
+    Ok(())
 }
 
 fn in_range(row: usize, value: f64, range: Option<(f64, f64)>) -> Checked {
@@ -216,7 +219,7 @@ mod tests {
         assert_eq!(code(|s| s.contributions[1].values.push(0.0)), "plugin_wrong_row_count");
         assert_eq!(code(|s| s.figures[0].values[0] = f64::NAN), "plugin_not_finite");
         assert_eq!(code(|s| s.contributions[0].values[0] = f64::INFINITY), "plugin_not_finite");
-        assert_eq!(code(|s| s.contributions[1].code = "a".into()), "plugin_repeated_figure");
+        assert_eq!(code(|s| s.contributions[1].code = "a".into()), "plugin_repeated_code");
         assert_eq!(code(|s| s.values[0] = 100.5), "plugin_out_of_range");
         assert_eq!(code(|s| s.values[0] = 30.1), "plugin_contributions_do_not_add_up");
         assert_eq!(code(|s| s.values[0] += 2.9e-8), "none");
@@ -268,6 +271,7 @@ mod tests {
     fn segments_keep_each_promise() {
         assert_eq!(segment_code(false, |_| {}), "none");
         assert_eq!(segment_code(false, |s| s.labels[0] = "middle".into()), "plugin_unknown_label");
+        assert_eq!(segment_code(false, |s| s.labels[0] = "high".into()), "plugin_repeated_code");
         assert_eq!(segment_code(false, |s| s.weights.truncate(1)), "plugin_wrong_row_count");
         assert_eq!(segment_code(false, |s| s.weights[0] = f64::NAN), "plugin_not_finite");
         assert_eq!(segment_code(false, |s| s.offsets.truncate(2)), "plugin_wrong_row_count");

@@ -68,7 +68,7 @@ codes! {
         NOT_FINITE "plugin_not_finite" "The answer holds NaN or an infinity"
         OUT_OF_RANGE "plugin_out_of_range" "A figure is outside the range it may have"
         DO_NOT_ADD_UP "plugin_contributions_do_not_add_up" "The contributions do not add up to the value"
-        REPEATED_FIGURE "plugin_repeated_figure" "Two figures or contributions of the answer have one code"
+        REPEATED_CODE "plugin_repeated_code" "Two figures, contributions or labels of the answer have one code"
         UNKNOWN_LABEL "plugin_unknown_label" "A label is not in the manifest"
         LABEL_COUNT "plugin_label_count" "A row has not the labels its manifest allows"
         UNKNOWN_REASON "plugin_unknown_reason" "A reason code is not in the manifest"

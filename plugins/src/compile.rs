@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
     sync::mpsc,
     thread,
 };
@@ -52,25 +52,25 @@ fn does_not_compile(error: &wasmtime::Error) -> PluginFailure {
 }
 
 /// Exit code of a child that says on its standard output why the component does not compile.
-const SAID_WHY: i32 = 3;
+const SAID_WHY: u8 = 3;
 
-/// Reads a component from standard input and writes its compiled code to standard output: what the program named by
-/// [`Compiler::Child`] does.
+/// Reads a component from standard input and writes its compiled code to standard output, or why there is none: what the
+/// program named by [`Compiler::Child`] does before it ends with the exit code given here.
 ///
 /// # Errors
 /// Standard input or output cannot be used, or the processor cannot run compiled WebAssembly.
-pub fn compile_child() -> io::Result<()> {
+pub fn compile_child() -> io::Result<ExitCode> {
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     let engine = Engine::new(&engine::config(&HostLimits::default())).map_err(io::Error::other)?;
     let (answer, code) = match engine.precompile_component(&bytes) {
-        Ok(code) => (code, 0),
-        Err(error) => (format!("{error:#}").into_bytes(), SAID_WHY),
+        Ok(code) => (code, ExitCode::SUCCESS),
+        Err(error) => (format!("{error:#}").into_bytes(), ExitCode::from(SAID_WHY)),
     };
     let mut output = io::stdout().lock();
     output.write_all(&answer)?;
     output.flush()?;
-    std::process::exit(code)
+    Ok(code)
 }
 
 /// The shell sets the limits of the process it then becomes; elsewhere only the clock bounds it.
@@ -102,8 +102,12 @@ fn in_child(command: &mut Command, bytes: &[u8], limits: &HostLimits) -> Result<
     let status = child.wait().map_err(failed)?;
     match (answer, status.code()) {
         (Some(code), Some(0)) => Ok(code),
-        (Some(why), Some(SAID_WHY)) => Err(codes::DOES_NOT_COMPILE.because(String::from_utf8_lossy(&why))),
-        _ => Err(codes::COMPILE_LIMIT.because(format!(
+        (Some(why), Some(code)) if code == i32::from(SAID_WHY) => {
+            Err(codes::DOES_NOT_COMPILE.because(String::from_utf8_lossy(&why)))
+        }
+        (_, Some(code)) => Err(codes::HOST_FAILED.because(format!("the compiler ended with exit code {code}"))),
+        // A signal: the clock's, the kernel's, or its own for want of memory.
+        (_, None) => Err(codes::COMPILE_LIMIT.because(format!(
             "compiling took more than {} s or {}: make the component smaller",
             limits.compile_time.as_secs(),
             show_size(limits.compile_memory)

@@ -57,7 +57,7 @@ pub struct Answer<T> {
     pub fuel: u64,
     /// Most linear memory the instance held, bytes.
     pub peak_memory: u64,
-    /// Lines the guest logged, as `level message`; at most 100.
+    /// Lines the guest logged, as `level message`; at most 100, and a line that counts the rest.
     pub log: Vec<String>,
 }
 

@@ -39,10 +39,10 @@ fn compiled_code_is_loaded_again_only_if_this_server_signed_it() {
     let written = files(path);
     assert_eq!(written.len(), 1);
 
-    let cannot_compile = || shell("exit 1");
+    let cannot_compile = || shell("exit 9");
     score(&host(path, b"secret", cannot_compile()), &guest).expect("loaded");
     let failure = score(&host(path, b"another", cannot_compile()), &guest).expect_err("signed with another secret");
-    assert_eq!(failure.code, "plugin_compile_limit");
+    assert_eq!(failure.detail, "the compiler ended with exit code 9");
 
     for position in [0, 40, written[0].1.len() - 1] {
         let mut tampered = written[0].1.clone();
@@ -67,8 +67,8 @@ fn one_plugins_code_cannot_stand_in_for_another() {
     let artefact = here.verify(other.bytes().into()).expect("verified").artefact;
     let name = files(path).into_iter().find(|(name, _)| name.contains(&*artefact.digest)).expect("a file").0;
     fs::write(&name, &first[0].1).expect("written");
-    let failure = host(path, b"secret", shell("exit 1")).score(call(&artefact, 1)).expect_err("swapped");
-    assert_eq!(failure.code, "plugin_compile_limit");
+    let failure = host(path, b"secret", shell("exit 9")).score(call(&artefact, 1)).expect_err("swapped");
+    assert_eq!(failure.detail, "the compiler ended with exit code 9");
 }
 
 #[test]

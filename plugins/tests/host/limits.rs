@@ -8,7 +8,7 @@ use wasm_encoder::{HeapType, Instruction as I, MemArg};
 
 use crate::{
     guest::{ANSWER, Guest, LOG, NUMBERS, SCORE, TABLE, forever, manifest, scores},
-    support::{call, code_of, host, score, with_limits},
+    support::{call, code_of, host, patient, score, with_limits},
 };
 
 fn failing(guest: &Guest) -> (&'static str, String) {
@@ -65,7 +65,7 @@ fn memory_and_tables_stop_growing() {
 #[test]
 fn recursion_ends_with_the_stack() {
     let recurse = vec![I::LocalGet(0), I::LocalGet(1), I::LocalGet(2), I::Call(SCORE), I::Drop];
-    let limits = HostLimits { fuel: 1 << 40, ..HostLimits::default() };
+    let limits = HostLimits { fuel: 1 << 40, ..patient() };
     let host = with_limits(limits);
     let (code, detail) = code_of(&host, score(&host, &Guest::running(recurse)));
     assert_eq!(code, "plugin_stack_exhausted");
