@@ -65,9 +65,9 @@ fn built(messages: &[u8]) -> Option<PathBuf> {
         #[serde(default)]
         filenames: Vec<PathBuf>,
     }
-    let lines = messages.split(|byte| *byte == b'\n');
-    let files = lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok()).flat_map(|line| line.filenames);
-    files.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).last()
+    let lines = messages.split(|byte| *byte == b'\n').rev();
+    let mut files = lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok()).flat_map(|line| line.filenames);
+    files.find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 /// A compiler with its cargo, and where the standard library for the target comes from.

@@ -1,5 +1,6 @@
 //! Generated from `sdk/wit/1`: the frame and log types once, and each kind's exports in a module of its own, so that
 //! one artefact can export several kinds over the same types.
+#![expect(clippy::same_length_and_capacity, reason = "generated code")]
 
 pub mod shared {
     wit_bindgen::generate!({

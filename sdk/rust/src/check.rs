@@ -133,11 +133,11 @@ mod tests {
             spoil(&mut spoilt);
             segments(&spoilt, 2).unwrap_err()
         };
-        assert_eq!(fault(|s| drop(s.offsets.pop())), "labels for 1 of 2 rows");
+        assert_eq!(fault(|s| s.offsets.truncate(2)), "labels for 1 of 2 rows");
         assert_eq!(fault(|s| s.offsets[1] = 4), "offsets must rise from 0 to the number of codes, 3");
         assert_eq!(fault(|s| s.codes[2] = 2), "code 2 names none of 2 labels");
         assert_eq!(fault(|s| s.weights[0] = f64::NAN), "each label needs a weight that is a finite number");
-        assert_eq!(fault(|s| drop(s.weights.pop())), "each label needs a weight that is a finite number");
+        assert_eq!(fault(|s| s.weights.truncate(2)), "each label needs a weight that is a finite number");
         assert_eq!(fault(|s| s.reasons.push(reason(&[2], vec![]))), "reason `r`: row 2 of 2");
     }
 }

@@ -90,8 +90,8 @@ fn distort_scores(mode: &str, scores: &mut Scores, rows: u32) {
     let first = |column: &mut Vec<f64>, value| column.iter_mut().take(1).for_each(|cell| *cell = value);
     let reason = |code: &str, rows: Vec<u32>, args| Reason { code: code.into(), rows, args };
     match mode {
-        "wrong_row_count" => scores.values.truncate(1),
-        "wrong_contribution_count" => scores.contributions.iter_mut().for_each(|figure| figure.values.truncate(1)),
+        "wrong_row_count" => scores.values.push(50.0),
+        "wrong_contribution_count" => scores.contributions.iter_mut().for_each(|figure| figure.values.clear()),
         "huge_list" => scores.values = vec![50.0; 4 << 20],
         "nan" => first(&mut scores.values, f64::NAN),
         "infinity" => first(&mut scores.values, f64::INFINITY),
@@ -125,7 +125,7 @@ fn distort_scores(mode: &str, scores: &mut Scores, rows: u32) {
 
 fn distort_segments(mode: &str, segments: &mut Segments, rows: u32) {
     match mode {
-        "wrong_row_count" => segments.offsets.truncate(1),
+        "wrong_row_count" => segments.offsets.extend(segments.offsets.last().copied()),
         "unknown_label" => segments.labels = vec!["splendid".into()],
         "wrong_weight" => segments.weights.iter_mut().take(1).for_each(|weight| *weight = 0.5),
         "nan" => segments.weights.iter_mut().take(1).for_each(|weight| *weight = f64::NAN),
