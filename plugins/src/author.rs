@@ -73,35 +73,31 @@ pub fn run_file(
     csv: impl Read,
 ) -> Result<Vec<FileRow>, FileError> {
     let manifest = &artefact.manifest;
-    let mut population = Cells::read_all(manifest, csv)?;
-    let required = |cells: &Cells| {
-        manifest.inputs.iter().find(|(name, input)| input.required && cells.values.get(*name).is_none_or(Json::is_null))
-    };
-    let mut answers: Vec<FileRow> = Vec::with_capacity(population.len());
-    population.retain(|cells| match required(cells) {
-        Some((name, _)) => {
-            answers.push(cells.answered(Outcome::NotScored(name.clone())));
-            false
-        }
-        None => true,
-    });
+    let rows = Cells::read_all(manifest, csv)?;
+    let (missing, population): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.missing(manifest).is_some());
+    let not_scored = |row: &Cells| Some(row.answered(Outcome::NotScored(row.missing(manifest)?.clone())));
+    let mut answers: Vec<FileRow> = missing.iter().filter_map(not_scored).collect();
+
     context.statistics = statistics(manifest, &population).to_string();
     let (config, context): (Arc<str>, _) = (config.into(), Arc::new(context));
     for batch in population.chunks(BATCH) {
         let frame = rows::frame(manifest, &context.currency, &columns(manifest, batch))?;
         let call = Call { artefact: artefact.clone(), config: config.clone(), context: context.clone(), frame };
-        let outcomes = match kind {
-            Capability::Scorer => of_scores(&host.score(call)?.output),
-            Capability::Segmenter => of_segments(&host.segment(call)?.output),
-            Capability::Incentive | Capability::Fitter => {
-                let detail = format!("a {} cannot be run over a file", kind.as_str());
-                return Err(codes::UNSUPPORTED_KIND.because(detail).into());
-            }
-        };
-        answers.extend(batch.iter().zip(outcomes).map(|(cells, outcome)| cells.answered(outcome)));
+        let outcomes = outcomes(host, kind, call)?;
+        answers.extend(batch.iter().zip(outcomes).map(|(row, outcome)| row.answered(outcome)));
     }
     answers.sort_by_key(|row| row.line);
     Ok(answers)
+}
+
+fn outcomes(host: &dyn PluginHost, kind: Capability, call: Call) -> Result<Vec<Outcome>, PluginFailure> {
+    match kind {
+        Capability::Scorer => Ok(of_scores(&host.score(call)?.output)),
+        Capability::Segmenter => Ok(of_segments(&host.segment(call)?.output)),
+        Capability::Incentive | Capability::Fitter => {
+            Err(codes::UNSUPPORTED_KIND.because(format!("a {} cannot be run over a file", kind.as_str())))
+        }
+    }
 }
 
 /// One row of the file.
@@ -140,6 +136,12 @@ impl Cells {
             rows.push(cells);
         }
         Ok(rows)
+    }
+
+    /// The required input this row has no value of.
+    fn missing<'a>(&self, manifest: &'a Manifest) -> Option<&'a String> {
+        let absent = |name: &String| self.values.get(name).is_none_or(Json::is_null);
+        manifest.inputs.iter().find(|(name, input)| input.required && absent(name)).map(|(name, _)| name)
     }
 
     fn answered(&self, outcome: Outcome) -> FileRow {

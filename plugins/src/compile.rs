@@ -51,6 +51,8 @@ fn does_not_compile(error: &wasmtime::Error) -> PluginFailure {
     codes::DOES_NOT_COMPILE.because(format!("{error:#}"))
 }
 
+const SHELL: &str = "/bin/sh";
+
 /// Exit code of a child that says on its standard output why the component does not compile.
 const SAID_WHY: u8 = 3;
 
@@ -73,16 +75,17 @@ pub fn compile_child() -> io::Result<ExitCode> {
     Ok(code)
 }
 
-/// The shell sets the limits of the process it then becomes; elsewhere only the clock bounds it.
+/// The shell sets the limits of the process it then becomes. Where there is none, or it knows no such limit, only the
+/// clock bounds the compiler.
 fn bounded(program: &Path, args: &[String], limits: &HostLimits) -> Command {
-    if !cfg!(unix) {
+    if !Path::new(SHELL).exists() {
         let mut command = Command::new(program);
         command.args(args);
         return command;
     }
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::new(SHELL);
     command
-        .args(["-c", "ulimit -v \"$1\" && ulimit -t \"$2\" && shift 2 && exec \"$@\"", "sh"])
+        .args(["-c", "ulimit -v \"$1\"; ulimit -t \"$2\"; shift 2; exec \"$@\"", "sh"])
         .arg((limits.compile_memory >> 10).to_string())
         .arg(limits.compile_time.as_secs().max(1).to_string())
         .arg(program)

@@ -1,5 +1,5 @@
 //! The kinds of plugin this server runs, one file each. A further kind: its WIT interface, its file, its field in
-//! `Kinds`.
+//! `Kinds`, and the arms for which the compiler then asks.
 
 mod scorer;
 mod segmenter;
