@@ -1,1 +1,24 @@
+//! The HTTP surface. It knows no kind of record by name, and no plugin.
 
+mod docs;
+pub mod extract;
+mod health;
+mod json;
+mod log;
+mod metrics;
+mod openapi;
+mod precondition;
+mod problem;
+mod resources;
+pub mod routes;
+mod server;
+
+pub use self::{
+    extract::Limits,
+    metrics::Metrics,
+    openapi::Document,
+    problem::{Catalogue, Problem, chain},
+    server::{App, Http, Readiness, Settings, start},
+};
+
+const JSON: &str = "application/json";

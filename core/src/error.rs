@@ -89,6 +89,11 @@ impl Error {
         Self::Internal { context, source: source.into() }
     }
 
+    /// The database did not answer at all: asking again may help.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+    }
+
     /// A write the database refused: a lost race for a unique value or a reference is the caller's conflict.
     pub fn from_write(source: DbErr) -> Self {
         match source.sql_err() {

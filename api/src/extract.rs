@@ -1,0 +1,283 @@
+//! What handlers take from a request. Each refuses what it cannot read exactly.
+
+use std::{collections::BTreeMap, future::Future, ops::Deref, pin::Pin, sync::Arc, time::Duration};
+
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    http::{Method, header},
+    web,
+};
+use futures::StreamExt;
+use ripen_core::{
+    access::Verb,
+    context::Context,
+    engine::Resource,
+    error::{Code, Error, Violation, nearest, unknown},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+use crate::{json, problem::Problem, server::App};
+
+type Extracted<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+
+pub(crate) fn app(request: &HttpRequest) -> Result<web::Data<App>, Problem> {
+    let found = request.app_data::<web::Data<App>>().cloned();
+    Ok(found.ok_or_else(|| Error::internal("every request knows the application", "not registered"))?)
+}
+
+/// The name under which the request is found in the log.
+#[derive(Clone)]
+pub struct RequestId(pub Arc<str>);
+
+impl FromRequest for RequestId {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.extensions().get::<Self>().cloned();
+        let id = id.ok_or_else(|| Error::internal("every request has an id", "none was given").into());
+        std::future::ready(id)
+    }
+}
+
+/// Who asks. A handler that takes it runs for nobody else.
+pub struct Caller(pub Context);
+
+impl Deref for Caller {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.0
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (app, request_id) = (app(request), RequestId::from_request(request, payload));
+        let token = bearer(request);
+        Box::pin(async move {
+            let (world, request_id) = (app?.world.clone(), request_id.await?.0);
+            let (tenant, actor) = world.gate.actor_of_token(&world, &token?).await?;
+            Ok(Self(Context { world, tenant, actor, request_id: Some(request_id) }))
+        })
+    }
+}
+
+fn bearer(request: &HttpRequest) -> Result<String, Error> {
+    let unauthenticated = |detail: &str| Error::Unauthenticated { code: Code::Unauthenticated, detail: detail.to_owned() };
+    let header = single(request, header::AUTHORIZATION.as_str())?
+        .ok_or_else(|| unauthenticated("send `Authorization: Bearer <token>`; POST /v1/auth/login gives one"))?;
+    match header.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim().to_owned()),
+        _ => Err(unauthenticated("the Authorization header must read `Bearer <token>`")),
+    }
+}
+
+/// The value of a header that may come once.
+pub(crate) fn single(request: &HttpRequest, name: &str) -> Result<Option<String>, Error> {
+    let mut values = request.headers().get_all(name);
+    let value = values.next().map(|value| value.to_str().map(str::to_owned));
+    if values.next().is_some() {
+        return Err(Error::malformed(name, Code::InvalidParameter, "the header comes twice"));
+    }
+    value.transpose().map_err(|_| Error::malformed(name, Code::InvalidParameter, "the header is not plain text"))
+}
+
+/// The kind of record that the path names, where it takes part in the method's operation.
+pub struct Kind(pub Arc<dyn Resource>);
+
+impl Deref for Kind {
+    type Target = dyn Resource;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl FromRequest for Kind {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(kind(request))
+    }
+}
+
+fn kind(request: &HttpRequest) -> Result<Kind, Problem> {
+    let app = app(request)?;
+    let resource = app.world.registry.resolve(request.match_info().query("kind"))?;
+    let verb = match *request.method() {
+        Method::POST => Verb::Create,
+        Method::PATCH => Verb::Update,
+        Method::DELETE => Verb::Delete,
+        _ => Verb::Read,
+    };
+    if resource.shape().verbs.contains(&verb) { Ok(Kind(resource.clone())) } else { Err(app.document.not_here(request)) }
+}
+
+/// The record's id in the path.
+pub struct Id(pub Uuid);
+
+impl FromRequest for Id {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let text = request.match_info().query("id");
+        let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
+        let none = || Error::NotFound { what: format!("id `{text}` is not a UUID; a record with it") }.into();
+        std::future::ready(id.map(Self).ok_or_else(none))
+    }
+}
+
+/// The query parameters. The only way to them is [`Parameters::take`], which refuses the unknown.
+pub struct Parameters(BTreeMap<String, String>);
+
+impl Parameters {
+    /// The values of `names`, which are all that the operation knows.
+    ///
+    /// # Errors
+    /// Each parameter that is not among them, with the nearest that is.
+    pub fn take<const N: usize>(mut self, names: [&str; N]) -> Result<[Option<String>; N], Error> {
+        let taken = names.map(|name| self.0.remove(name));
+        if self.0.is_empty() {
+            return Ok(taken);
+        }
+        let refuse = |given: &String| Violation::parameter(given, Code::UnknownParameter, unknown("parameter", given, names));
+        Err(Error::Malformed(self.0.keys().map(refuse).collect()))
+    }
+}
+
+impl FromRequest for Parameters {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(parameters(request.query_string()).map_err(Problem::from))
+    }
+}
+
+fn parameters(text: &str) -> Result<Parameters, Error> {
+    #[expect(clippy::disallowed_types, reason = "the one place that reads a query string")]
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(text)
+        .map_err(|error| Error::malformed("query", Code::MalformedRequest, error.to_string()))?;
+    let mut parameters = BTreeMap::new();
+    for (name, value) in pairs.into_inner() {
+        if parameters.contains_key(&name) {
+            return Err(Error::malformed(&name, Code::InvalidParameter, "the parameter comes twice"));
+        }
+        parameters.insert(name, value);
+    }
+    Ok(Parameters(parameters))
+}
+
+/// A whole number in the parameter `name`.
+///
+/// # Errors
+/// It is none.
+pub fn number(name: &str, text: Option<String>) -> Result<Option<u64>, Error> {
+    let wrong = |_| Error::malformed(name, Code::InvalidParameter, "must be a whole number");
+    text.map(|text| text.parse().map_err(wrong)).transpose()
+}
+
+/// A JSON body, read strictly into `T` (which denies unknown fields itself).
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = bytes(request, payload, &["application/json"]);
+        Box::pin(async move { Ok(Self(typed(json::parse(&bytes.await?)?)?)) })
+    }
+}
+
+/// The fields of a record in a JSON body: of a new one, or those a merge patch changes.
+pub struct Draft(pub Map<String, Json>);
+
+impl FromRequest for Draft {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let types: &[&str] = match *request.method() {
+            Method::PATCH => &["application/merge-patch+json", "application/json"],
+            _ => &["application/json"],
+        };
+        let bytes = bytes(request, payload, types);
+        Box::pin(async move {
+            match json::parse(&bytes.await?)? {
+                Json::Object(fields) => Ok(Self(fields)),
+                _ => Err(Error::malformed("body", Code::WrongType, "must be a JSON object").into()),
+            }
+        })
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: Json) -> Result<T, Error> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let pointer = error.path().to_string().replace(['.', '['], "/").replace(']', "");
+        let pointer = if pointer == "/" || pointer.is_empty() { String::new() } else { format!("/{pointer}") };
+        let detail = error.inner().to_string();
+        let code = match detail.split('`').next().map(str::trim) {
+            Some("unknown field") => Code::UnknownField,
+            Some("missing field") => Code::Required,
+            Some("unknown variant") => Code::InvalidValue,
+            _ => Code::WrongType,
+        };
+        Error::Invalid(vec![Violation { pointer, code, detail: with_nearest(detail) }])
+    })
+}
+
+/// Adds the nearest known name to serde's `unknown field `a`, expected one of `b`, `c``.
+fn with_nearest(detail: String) -> String {
+    let mut names = detail.split('`').skip(1).step_by(2);
+    let near = names.next().filter(|_| detail.starts_with("unknown")).and_then(|given| nearest(given, names));
+    near.map(|name| format!("{detail}; did you mean `{name}`?")).unwrap_or(detail)
+}
+
+/// The whole body within the limits of size and time, if it has one of `types`.
+pub(crate) fn bytes(request: &HttpRequest, payload: &mut Payload, types: &'static [&'static str]) -> Extracted<Vec<u8>> {
+    let (limits, given) = (app(request).map(|app| app.limits.clone()), request.content_type().to_ascii_lowercase());
+    let mut payload = payload.take();
+    Box::pin(async move {
+        if !types.contains(&given.as_str()) {
+            let detail = format!("must be {}", types.join(" or "));
+            return Err(Error::malformed("Content-Type", Code::UnsupportedMediaType, detail).into());
+        }
+        let limits = limits?;
+        let read = async {
+            let mut body = Vec::new();
+            while let Some(chunk) = payload.next().await {
+                let chunk = chunk.map_err(|error| Error::malformed("body", Code::MalformedRequest, error.to_string()))?;
+                if body.len() + chunk.len() > limits.body {
+                    return Err(limit(Code::BodyTooLarge, format!("a body has at most {} bytes here", limits.body)));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(body)
+        };
+        let late = |_| limit(Code::BodyTooSlow, format!("a body must arrive within {} s", limits.body_time.as_secs()));
+        Ok(tokio::time::timeout(limits.body_time, read).await.map_err(late)??)
+    })
+}
+
+fn limit(code: Code, detail: String) -> Error {
+    Error::Limit { code, detail, retry_after: None }
+}
+
+/// What one request may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a JSON body.
+    pub body: usize,
+    /// For a JSON body to arrive.
+    pub body_time: Duration,
+}

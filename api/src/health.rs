@@ -1,0 +1,51 @@
+//! Whether the process lives, and whether it can serve.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use actix_web::{HttpResponse, http::header, web};
+use serde_json::json;
+use utoipa::OpenApi;
+
+use crate::{problem::chain, server::App};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/livez", web::get().to(livez)).route("/readyz", web::get().to(readyz));
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(livez, readyz), tags((name = "server", description = "The server itself.")))]
+pub(crate) struct Doc;
+
+/// Whether the process lives
+///
+/// Answers as long as the process can answer at all.
+#[utoipa::path(get, path = "/livez", operation_id = "get_liveness", tag = "server", extensions(("x-right" = json!("public"))),
+    responses((status = 200, description = "It lives.")))]
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "ok"}))
+}
+
+/// Whether requests can be served
+///
+/// Asks the database, and whether its tables are those of this release.
+#[utoipa::path(get, path = "/readyz", operation_id = "get_readiness", tag = "server", extensions(("x-right" = json!("public"))),
+    responses((status = 200, description = "Requests can be served.")))]
+async fn readyz(app: web::Data<App>) -> HttpResponse {
+    let (ready, status) = if app.stopping.load(Ordering::Relaxed) {
+        (false, "stopping")
+    } else {
+        match tokio::time::timeout(PATIENCE, app.readiness.check()).await {
+            Ok(Ok(None)) => (true, "ok"),
+            Ok(Ok(Some(reason))) => (false, reason),
+            Ok(Err(error)) => {
+                tracing::warn!(cause = chain(&error), "not ready");
+                (false, "the database does not answer")
+            }
+            Err(_) => (false, "the database does not answer in time"),
+        }
+    };
+    let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    answer.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": status}))
+}

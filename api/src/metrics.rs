@@ -1,0 +1,67 @@
+//! Figures for Prometheus, at `/metrics`.
+
+use actix_web::{HttpResponse, web};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
+use ripen_core::error::Error;
+use serde_json::json;
+use utoipa::OpenApi;
+
+use crate::{problem::Problem, server::App};
+
+/// The figures of one server. Others join with [`Metrics::register`].
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+impl Metrics {
+    /// # Errors
+    /// Two figures have one name.
+    pub fn new() -> prometheus::Result<Self> {
+        let requests = Opts::new("ripen_http_requests_total", "Requests answered");
+        let seconds = HistogramOpts::new("ripen_http_request_seconds", "Time until a response began, in seconds");
+        let metrics = Self {
+            registry: Registry::new(),
+            requests: IntCounterVec::new(requests, &["route", "method", "status"])?,
+            seconds: HistogramVec::new(seconds.buckets(SECONDS.to_vec()), &["route", "method"])?,
+        };
+        metrics.register(metrics.requests.clone())?;
+        metrics.register(metrics.seconds.clone())?;
+        Ok(metrics)
+    }
+
+    /// # Errors
+    /// The name is taken.
+    pub fn register(&self, figure: impl Collector + 'static) -> prometheus::Result<()> {
+        self.registry.register(Box::new(figure))
+    }
+
+    /// `route` is the pattern, never the path: the number of series stays bounded.
+    pub(crate) fn request(&self, route: &str, method: &str, status: u16, seconds: f64) {
+        self.requests.with_label_values(&[route, method, &status.to_string()]).inc();
+        self.seconds.with_label_values(&[route, method]).observe(seconds);
+    }
+}
+
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/metrics", web::get().to(metrics));
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(metrics))]
+pub(crate) struct Doc;
+
+/// Figures for Prometheus
+///
+/// In the text format, without any tenant's data.
+#[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "server", extensions(("x-right" = json!("public"))),
+    responses((status = 200, description = "The figures.", content_type = "text/plain", body = String)))]
+async fn metrics(app: web::Data<App>) -> Result<HttpResponse, Problem> {
+    let text = TextEncoder::new()
+        .encode_to_string(&app.metrics.registry.gather())
+        .map_err(|source| Error::internal("metrics can be printed", source))?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
+}

@@ -1,0 +1,127 @@
+//! Five handlers for every kind of record; no kind is named here.
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use ripen_core::{
+    context::Context,
+    engine::{
+        Operation, Resource, Since, Written,
+        read::{self, Found, ListQuery},
+    },
+    error::{Error, Result},
+};
+
+use crate::{
+    JSON,
+    extract::{Caller, Draft, Id, Kind, Parameters, number},
+    openapi::not_here,
+    precondition::{IfMatch, IfNoneMatch},
+    problem::Problem,
+};
+
+type Answer = Result<HttpResponse, Problem>;
+
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    let many = web::resource("/v1/{kind}").route(web::get().to(list)).route(web::post().to(create));
+    let one = web::resource("/v1/{kind}/{id}")
+        .route(web::get().to(get))
+        .route(web::patch().to(update))
+        .route(web::delete().to(delete));
+    cfg.service(many.default_service(web::to(not_here))).service(one.default_service(web::to(not_here)));
+}
+
+async fn list(caller: Caller, kind: Kind, parameters: Parameters, request: HttpRequest) -> Answer {
+    let names = ["filter", "sort", "fields", "expand", "limit", "cursor"];
+    let [filter, sort, fields, expand, limit, cursor] = parameters.take(names)?;
+    let query = ListQuery { filter, sort, fields, expand, limit: number("limit", limit)?, cursor };
+    let page = read::list(&caller, kind.shape(), &query).await?;
+    let mut answer = HttpResponse::Ok();
+    for (rel, cursor) in [("next", &page.next), ("prev", &page.prev)] {
+        if let Some(cursor) = cursor {
+            answer.append_header((header::LINK, link(&request, cursor, rel)));
+        }
+    }
+    Ok(answer.content_type(JSON).body(page.body))
+}
+
+async fn get(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfNoneMatch) -> Answer {
+    let [fields, expand] = parameters.take(["fields", "expand"])?;
+    let found = read::get(&caller, kind.shape(), id.0, fields.as_deref(), expand.as_deref()).await?;
+    if seen.has(&found.etag) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, found.etag)).finish());
+    }
+    Ok(whole(HttpResponse::Ok(), found))
+}
+
+async fn create(caller: Caller, kind: Kind, parameters: Parameters, draft: Draft) -> Answer {
+    let [] = parameters.take([])?;
+    let operation = Operation::Create { data: draft.0, since: Since::default() };
+    let (written, found) = write(&caller, &kind, operation).await?;
+    let mut answer = HttpResponse::Created();
+    answer.insert_header((header::LOCATION, format!("/v1/{}/{}", kind.shape().plural, written.id)));
+    Ok(whole(answer, found))
+}
+
+async fn update(
+    caller: Caller,
+    kind: Kind,
+    id: Id,
+    parameters: Parameters,
+    seen: IfMatch,
+    draft: Draft,
+) -> Answer {
+    let [] = parameters.take([])?;
+    let operation = Operation::Update { id: id.0, version: seen.0, data: draft.0, since: Since::default() };
+    let (_, found) = write(&caller, &kind, operation).await?;
+    Ok(whole(HttpResponse::Ok(), found))
+}
+
+async fn delete(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfMatch) -> Answer {
+    let [] = parameters.take([])?;
+    let unit = caller.begin().await?;
+    one(&*kind, &unit, Operation::Delete { id: id.0, version: seen.0 }).await?;
+    unit.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Times that an update which names no version starts again after another writer was faster.
+const ATTEMPTS: usize = 3;
+
+/// Writes one record and reads it back as the caller may see it, in one transaction.
+async fn write(cx: &Context, kind: &Kind, operation: Operation) -> Result<(Written, Found)> {
+    let any_version = matches!(operation, Operation::Update { version: None, .. });
+    for _ in 1..ATTEMPTS {
+        match attempt(cx, kind, operation.clone()).await {
+            Err(Error::Stale { .. }) if any_version => {}
+            settled => return settled,
+        }
+    }
+    attempt(cx, kind, operation).await
+}
+
+async fn attempt(cx: &Context, kind: &Kind, operation: Operation) -> Result<(Written, Found)> {
+    let unit = cx.begin().await?;
+    let written = one(&**kind, &unit, operation).await?;
+    let found = read::get_in(&unit, kind.shape(), written.id).await?;
+    unit.commit().await?;
+    Ok((written, found))
+}
+
+async fn one(
+    resource: &dyn Resource,
+    unit: &ripen_core::context::Unit<'_>,
+    operation: Operation,
+) -> Result<Written> {
+    let verdict = resource.write(unit, vec![operation]).await?.pop();
+    verdict.unwrap_or_else(|| Err(Error::internal("every operation gets a verdict", "none was given")))
+}
+
+fn whole(mut answer: actix_web::HttpResponseBuilder, found: Found) -> HttpResponse {
+    answer.insert_header((header::ETAG, found.etag)).content_type(JSON).body(found.body)
+}
+
+/// The same request at another cursor, as a web link (RFC 8288).
+fn link(request: &HttpRequest, cursor: &str, rel: &str) -> String {
+    let others = request.query_string().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+    let query: Vec<_> = others.map(str::to_owned).chain([format!("cursor={cursor}")]).collect();
+    format!("<{}?{}>; rel=\"{rel}\"", request.path(), query.join("&"))
+}
