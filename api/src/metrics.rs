@@ -3,7 +3,6 @@
 use actix_web::{HttpResponse, web};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
 use ripen_core::error::Error;
-use serde_json::json;
 use utoipa::OpenApi;
 
 use crate::{problem::Problem, server::App};

@@ -7,7 +7,7 @@ use ripen_core::{
         Operation, Resource, Since, Written,
         read::{self, Found, ListQuery},
     },
-    error::{Error, Result},
+    error::{Code, Error, Result},
 };
 
 use crate::{
@@ -30,9 +30,10 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 }
 
 async fn list(caller: Caller, kind: Kind, parameters: Parameters, request: HttpRequest) -> Answer {
-    let names = ["filter", "sort", "fields", "expand", "limit", "cursor"];
-    let [filter, sort, fields, expand, limit, cursor] = parameters.take(names)?;
-    let query = ListQuery { filter, sort, fields, expand, limit: number("limit", limit)?, cursor };
+    let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count"];
+    let [filter, sort, fields, expand, limit, cursor, count] = parameters.take(names)?;
+    let (limit, count) = (number("limit", limit)?, counted(count.as_deref())?);
+    let query = ListQuery { filter, sort, fields, expand, limit, cursor, count };
     let page = read::list(&caller, kind.shape(), &query).await?;
     let mut answer = HttpResponse::Ok();
     for (rel, cursor) in [("next", &page.next), ("prev", &page.prev)] {
@@ -46,10 +47,10 @@ async fn list(caller: Caller, kind: Kind, parameters: Parameters, request: HttpR
 async fn get(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfNoneMatch) -> Answer {
     let [fields, expand] = parameters.take(["fields", "expand"])?;
     let found = read::get(&caller, kind.shape(), id.0, fields.as_deref(), expand.as_deref()).await?;
-    if seen.has(&found.etag) {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, found.etag)).finish());
+    match found.etag {
+        Some(etag) if seen.has(&etag) => Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish()),
+        _ => Ok(whole(HttpResponse::Ok(), found)),
     }
-    Ok(whole(HttpResponse::Ok(), found))
 }
 
 async fn create(caller: Caller, kind: Kind, parameters: Parameters, draft: Draft) -> Answer {
@@ -116,7 +117,19 @@ async fn one(
 }
 
 fn whole(mut answer: actix_web::HttpResponseBuilder, found: Found) -> HttpResponse {
-    answer.insert_header((header::ETAG, found.etag)).content_type(JSON).body(found.body)
+    if let Some(etag) = found.etag {
+        answer.insert_header((header::ETAG, etag));
+    }
+    answer.content_type(JSON).body(found.body)
+}
+
+/// `count=exact`, the only way there is to count.
+fn counted(count: Option<&str>) -> Result<bool> {
+    match count {
+        None => Ok(false),
+        Some("exact") => Ok(true),
+        Some(_) => Err(Error::malformed("count", Code::InvalidParameter, "must be `exact`")),
+    }
 }
 
 /// The same request at another cursor, as a web link (RFC 8288).

@@ -66,7 +66,7 @@ fn list(shape: &Shape, title: &str) -> Json {
     let text = format!("{} Answers a page of those you may see. {}", shape.description, field_list(shape));
     let id = format!("list_{}", shape.plural.replace('-', "_"));
     let mut operation = operation(shape, Verb::Read, id, format!("List {}", words(shape.plural)), &text);
-    let names = ["filter", "sort", "fields", "expand", "limit", "cursor"];
+    let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count"];
     operation["parameters"] = names.iter().map(|name| parameter(name)).collect();
     let link = json!({"Link": {"description": "`next` and `prev` (RFC 8288).", "schema": {"type": "string"}}});
     let ok = json!({"200": {"description": "A page.", "headers": link, "content": content(&format!("{title}Page"), None)}});
@@ -175,7 +175,8 @@ fn page(title: &str) -> Json {
             "page": {
                 "type": "object",
                 "required": ["next", "prev", "has_more"],
-                "properties": {"next": cursor, "prev": cursor, "has_more": {"type": "boolean"}},
+                "properties": {"next": cursor, "prev": cursor, "has_more": {"type": "boolean"},
+                    "total": {"type": "integer", "description": "Where it was asked for."}},
             },
         },
     })

@@ -34,6 +34,8 @@ pub(super) fn parameters() -> Json {
         "expand": query("expand", text(), "Relations to answer with as objects beside their ids: `owner,account.owner`."),
         "limit": query("limit", json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
             "Records a page."),
+        "count": query("count", json!({"type": "string", "enum": ["exact"]}), "Also counts all records of the filter, \
+            as `page.total`."),
         "cursor": query("cursor", text(), "Where the page begins: `page.next` or `page.prev` of an earlier answer to the \
             same query."),
         "id": {"name": "id", "in": "path", "required": true, "description": "The record's id.",
