@@ -80,3 +80,15 @@ codes! {
         HOST_FAILED "plugin_host_failed" "The server could not run the plugin"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_have_titles() {
+        let distinct: std::collections::BTreeSet<_> = CODES.iter().map(|code| code.code).collect();
+        assert_eq!(distinct.len(), CODES.len());
+        assert!(CODES.iter().all(|code| code.code.starts_with("plugin_") && !code.title.is_empty()));
+    }
+}

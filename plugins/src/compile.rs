@@ -39,9 +39,12 @@ impl Compiler {
             Self::Here => Component::from_binary(engine, bytes).map_err(|error| does_not_compile(&error)),
             Self::Child { program, args } => {
                 let code = in_child(&mut bounded(program, args, limits), bytes, limits)?;
+                if Engine::detect_precompiled(&code).is_none() {
+                    return Err(codes::HOST_FAILED.because("the compiler answered something else than compiled code"));
+                }
                 #[expect(unsafe_code, reason = "the code comes from this program's own compiler")]
                 let component = unsafe { Component::deserialize(engine, code) };
-                component.map_err(|error| codes::HOST_FAILED.because(format!("compiled code does not load: {error}")))
+                component.map_err(|error| does_not_compile(&error))
             }
         }
     }

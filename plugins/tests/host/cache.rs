@@ -88,3 +88,16 @@ fn a_compiler_that_fails_says_why_or_is_ended() {
     assert_eq!(bounded.detail, "1048576 KiB, 1 s");
     assert_eq!(compile("printf garbage").code, "plugin_host_failed");
 }
+
+#[test]
+fn what_a_compiler_answers_is_run() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let guest = Guest::default();
+    score(&host(directory.path(), b"secret", Compiler::Here), &guest).expect("compiled");
+    // Behind the signature of the cached file lies what a compiler answers.
+    let code = directory.path().join("code");
+    fs::write(&code, &files(directory.path())[0].1[32..]).expect("written");
+    let compiler = shell(&format!("cat > /dev/null; cat {}", code.display()));
+    let host = Host::new(HostSettings { compiler, ..HostSettings::default() }).expect("a host");
+    assert_eq!(score(&host, &guest).expect("an answer").output.values, [0.0]);
+}
