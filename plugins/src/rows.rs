@@ -159,3 +159,70 @@ impl Dictionary {
         code
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn manifest(inputs: &Json) -> Manifest {
+        let plugin = json!({"name": "abc", "version": "1.0.0", "api": "1", "kinds": ["scorer"], "subject": "account"});
+        serde_json::from_value(json!({"plugin": plugin, "inputs": inputs})).unwrap()
+    }
+
+    fn one(input: &Json, values: Json) -> Result<FrameField, RowsError> {
+        let columns = BTreeMap::from([("x".to_string(), serde_json::from_value(values).unwrap())]);
+        frame(&manifest(&json!({ "x": input })), "EUR", &columns).map(|mut frame| frame.fields.remove(0))
+    }
+
+    fn input(kind: &str) -> Json {
+        json!({"type": kind, "from": "field:x"})
+    }
+
+    #[test]
+    fn each_type_becomes_its_column() {
+        let column = |kind, values| one(&input(kind), values).unwrap().column;
+        assert_eq!(column("number", json!([1, 2.5])), Column::Numbers(vec![1.0, 2.5]));
+        assert_eq!(column("integer", json!([1, -2])), Column::Integers(vec![1, -2]));
+        assert_eq!(column("boolean", json!([true, false])), Column::Booleans(vec![1, 0]));
+        let texts = Texts { dict: vec!["b".into(), "a".into()], codes: vec![0, 1, 0] };
+        assert_eq!(column("text", json!(["b", "a", "b"])), Column::Texts(texts));
+        let words = Words { dict: vec!["b".into(), "a".into()], offsets: vec![0, 2, 2, 3], codes: vec![0, 1, 0] };
+        assert_eq!(column("words", json!([["b", "a"], [], ["b"]])), Column::Words(words));
+        let series = Series { offsets: vec![0, 0, 2], values: vec![1.0, 2.0] };
+        assert_eq!(column("series", json!([[], [1, 2]])), Column::Series(series));
+    }
+
+    #[test]
+    fn units_follow_the_type() {
+        let unit = |kind| one(&input(kind), json!([1])).unwrap().unit;
+        assert_eq!(
+            ["money", "instant", "date", "number"].map(unit),
+            [Some("EUR".into()), Some("ms".into()), Some("day".into()), None]
+        );
+    }
+
+    #[test]
+    fn a_row_without_the_fact_is_filled_marked_or_refused() {
+        let filled = one(&json!({"type": "number", "from": "field:x", "default": 3}), json!([null, 1])).unwrap();
+        assert_eq!((filled.column, filled.present), (Column::Numbers(vec![3.0, 1.0]), None));
+        let marked = one(&input("text"), json!(["a", null])).unwrap();
+        let texts = Texts { dict: vec!["a".into(), String::new()], codes: vec![0, 1] };
+        assert_eq!((marked.column, marked.present), (Column::Texts(texts), Some(vec![1, 0])));
+        let refused = one(&json!({"type": "number", "from": "field:x", "required": true}), json!([null]));
+        assert_eq!(refused.unwrap_err().to_string(), "input `x`, row 0: no value, but the input is required");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let said = |inputs: Json, columns: Json| {
+            frame(&manifest(&inputs), "EUR", &serde_json::from_value(columns).unwrap()).unwrap_err().to_string()
+        };
+        let two = json!({"x": input("money"), "y": input("number")});
+        assert_eq!(said(two.clone(), json!({"z": []})), "no input `z` in the manifest");
+        assert_eq!(said(two.clone(), json!({"x": [1]})), "input `y` is missing and has no default");
+        assert_eq!(said(two.clone(), json!({"x": [1], "y": [1, 2]})), "input `y` has 2 values, others have 1");
+        assert_eq!(said(two, json!({"x": [1.5], "y": [1]})), "input `x`, row 0: 1.5 is no integer");
+    }
+}

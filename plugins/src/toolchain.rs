@@ -66,7 +66,8 @@ fn built(messages: &[u8]) -> Option<PathBuf> {
         filenames: Vec<PathBuf>,
     }
     let lines = messages.split(|byte| *byte == b'\n').rev();
-    let mut files = lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok()).flat_map(|line| line.filenames);
+    let mut files =
+        lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok()).flat_map(|line| line.filenames);
     files.find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 

@@ -27,7 +27,7 @@ const ANY_KIND: &[(&str, &str)] = &[
 const SCORER: &[(&str, &str)] = &[
     ("wrong_row_count", "plugin_wrong_row_count"),
     ("wrong_contribution_count", "plugin_wrong_row_count"),
-    ("huge_list", "plugin_memory_exceeded"),
+    ("huge_list", "plugin_returned_too_much"),
     ("nan", "plugin_not_finite"),
     ("infinity", "plugin_not_finite"),
     ("nan_figure", "plugin_not_finite"),

@@ -7,4 +7,5 @@ mod cache;
 mod guest;
 mod hostile;
 mod limits;
+mod pack;
 mod support;

@@ -92,7 +92,7 @@ fn distort_scores(mode: &str, scores: &mut Scores, rows: u32) {
     match mode {
         "wrong_row_count" => scores.values.push(50.0),
         "wrong_contribution_count" => scores.contributions.iter_mut().for_each(|figure| figure.values.clear()),
-        "huge_list" => scores.values = vec![50.0; 4 << 20],
+        "huge_list" => scores.values = vec![50.0; 2 << 20],
         "nan" => first(&mut scores.values, f64::NAN),
         "infinity" => first(&mut scores.values, f64::INFINITY),
         "nan_figure" => scores.figures.push(Figure { code: "odds".into(), values: vec![f64::NAN; rows as usize] }),
