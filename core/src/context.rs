@@ -1,6 +1,9 @@
 //! Who asks, in which tenant, at what time, on which store: one value, the first parameter everywhere.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use chrono_tz::Tz;
@@ -11,7 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    access::{Actor, Secrets},
+    access::{Actor, Gate, Secrets, tenants},
     engine::Registry,
     error::Result,
     ports::Sandbox,
@@ -47,6 +50,7 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub secrets: Secrets,
+    pub gate: Gate,
     pub plugins: Sandbox,
     /// Woken after each commit, for readers of the change log and the job runner.
     pub committed: tokio::sync::Notify,
@@ -87,7 +91,7 @@ impl Context {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         };
         let txn = self.world.store.write.begin_with_options(options).await?;
-        Ok(Unit { cx: self, txn, now: self.now(), history: false })
+        Ok(Unit { cx: self, txn, now: self.now(), history: false, access_changed: AtomicBool::new(false) })
     }
 }
 
@@ -100,11 +104,24 @@ pub struct Unit<'a> {
     /// The writer may set `created_at`, `created_by` and `closed_at`, and first intervals reach back to the beginning
     /// of time unless they are mapped: set by imports, whose actor holds `imports:history`.
     pub history: bool,
+    access_changed: AtomicBool,
 }
 
 impl Unit<'_> {
+    /// The unit changes what users may do: at its commit, what is remembered of the tenant's users is forgotten.
+    pub fn changes_access(&self) {
+        self.access_changed.store(true, Ordering::Relaxed);
+    }
+
     pub async fn commit(self) -> Result<()> {
+        let access_changed = self.access_changed.load(Ordering::Relaxed);
+        if access_changed {
+            tenants::raise_generation(&self).await?; // last, so that the tenant's row is locked for a moment only
+        }
         self.txn.commit().await?;
+        if access_changed {
+            self.cx.world.gate.changed();
+        }
         self.cx.world.committed.notify_waiters();
         Ok(())
     }

@@ -1,17 +1,47 @@
-//! Keys the server makes for itself at its first start and keeps in its database, so that every process of one
-//! installation has the same.
+//! What must not be seen: the server's own keys, and texts that callers hand over in confidence.
 
 use sea_orm::{
     ConnectionTrait,
     sea_query::{Alias, Expr, ExprTrait, OnConflict, Query},
 };
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::{
     error::{Error, Result},
     store::Store,
 };
 
-/// 32-byte keys, one a purpose. Never logged, never exported.
+/// A password or token in a request: prints as `Secret(..)`, is never serialised.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String, format = "password")]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// SHA-256: what is kept of a token, and what it is looked up by.
+pub(super) fn digest(bytes: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// 32-byte keys, one a purpose, that the server makes for itself at its first start and keeps in its database, so that
+/// every process of one installation has the same. Never logged, never exported.
 #[derive(Clone)]
 pub struct Secrets {
     /// Seals page cursors.

@@ -43,6 +43,8 @@ pub trait Record:
     const RESTRICTED: bool = false;
     /// The generic operations it takes part in.
     const VERBS: &'static [Verb] = Verb::ALL;
+    /// A write may change what users may do: whatever is remembered of them is forgotten.
+    const AFFECTS_ACCESS: bool = false;
     /// Column -> kind it refers to, beside `owner_id` and `created_by` (users).
     const REFERENCES: &'static [(&'static str, &'static str)] = &[];
     /// Sets of fields whose values no two live records share, beside `external_id`.

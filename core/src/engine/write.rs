@@ -271,6 +271,9 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
         });
     }
     history::log(unit, shape.name, &entries).await?;
+    if R::AFFECTS_ACCESS && !candidates.is_empty() {
+        unit.changes_access();
+    }
     if shape.column("owner_id").is_some() {
         let owner = draft::column::<R>("owner_id")?;
         let mut moves = Vec::new();

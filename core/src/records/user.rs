@@ -59,6 +59,7 @@ impl Record for Entity {
     const NAME: &'static str = "user";
     const PLURAL: &'static str = "users";
     const SCOPE: Scope = Scope::Tenant;
+    const AFFECTS_ACCESS: bool = true;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("manager_id", "user")];
     const UNIQUE: &'static [&'static [&'static str]] = &[&["email"]];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("role", "rep"), ("state", "active")];

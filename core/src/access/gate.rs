@@ -1,0 +1,160 @@
+//! The gate every request passes: from a token to the tenant and the actor.
+//!
+//! Nothing here asks the database twice a second for the same thing. What users may do carries a generation, a number of
+//! the tenant that rises in the transaction of any change to users, teams, memberships or sessions. What is remembered is used
+//! only while its generation is the tenant's, and the tenant's is read again after a second, or at once when this process
+//! itself has committed such a change.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::jwk::JwkSet;
+use moka::sync::Cache;
+use uuid::Uuid;
+
+use super::{
+    Actor, Secrets, actor_of_user,
+    password::{Cost, Passwords},
+    session, tenants,
+    throttle::Throttle,
+    token::{self, Signer},
+};
+use crate::{
+    context::{Tenant, World},
+    error::Result,
+};
+
+/// How long a process may not notice what another one has changed.
+const GENERATION_AGE: TimeDelta = TimeDelta::seconds(1);
+/// Memberships also begin and end by the calendar, which no generation tells.
+const ACTOR_AGE: TimeDelta = TimeDelta::seconds(60);
+const TENANTS: u64 = 10_000;
+const SESSIONS: u64 = 100_000;
+
+/// What an installation may choose.
+#[derive(Clone, Debug)]
+pub struct GateOptions {
+    /// The `iss` of access tokens.
+    pub issuer: String,
+    pub password_cost: Cost,
+}
+
+impl Default for GateOptions {
+    fn default() -> Self {
+        Self { issuer: "ripen".to_owned(), password_cost: Cost::default() }
+    }
+}
+
+/// One a process, in the [`World`].
+pub struct Gate {
+    pub(super) issuer: String,
+    pub(super) signer: Signer,
+    pub(super) passwords: Passwords,
+    pub(super) throttle: Throttle,
+    tenants: Cache<Uuid, KnownTenant>,
+    /// By session.
+    actors: Cache<Uuid, KnownActor>,
+    /// Counts the changes this process has committed itself.
+    own_changes: AtomicU64,
+}
+
+#[derive(Clone)]
+struct KnownTenant {
+    tenant: Arc<Tenant>,
+    generation: i64,
+    read_at: DateTime<Utc>,
+    own_changes: u64,
+}
+
+#[derive(Clone)]
+struct KnownActor {
+    actor: Arc<Actor>,
+    generation: i64,
+    read_at: DateTime<Utc>,
+}
+
+impl Gate {
+    /// Hashes one password at the chosen cost.
+    ///
+    /// # Errors
+    /// A cost that argon2id does not take.
+    pub fn new(secrets: &Secrets, options: GateOptions) -> Result<Self> {
+        Ok(Self {
+            signer: Signer::new(&secrets.signing, &options.issuer)?,
+            issuer: options.issuer,
+            passwords: Passwords::new(options.password_cost)?,
+            throttle: Throttle::new(),
+            tenants: Cache::new(TENANTS),
+            actors: Cache::new(SESSIONS),
+            own_changes: AtomicU64::new(0),
+        })
+    }
+
+    /// Who sent the access token, with the rights they have now.
+    ///
+    /// # Errors
+    /// `invalid_token` for a token that is not ours, an ended session, a user who may not act; `token_expired`.
+    pub async fn actor_of_token(&self, world: &World, access_token: &str) -> Result<(Arc<Tenant>, Arc<Actor>)> {
+        let now = world.clock.now();
+        let claims = self.signer.verify(access_token, now)?;
+        let known = self.known_tenant(world, claims.tid).await?.ok_or_else(token::invalid)?;
+        let remembered = self.actors.get(&claims.sid);
+        if let Some(KnownActor { actor, generation, read_at }) = remembered
+            && generation == known.generation
+            && is_younger(read_at, now, ACTOR_AGE)
+        {
+            return Ok((known.tenant, actor));
+        }
+        self.actors.invalidate(&claims.sid);
+        if !session::is_alive(&world.store, claims.tid, claims.sid).await? {
+            return Err(token::invalid());
+        }
+        let actor = actor_of_user(&world.store, &known.tenant, claims.sub, now).await?.ok_or_else(token::invalid)?;
+        let actor = Arc::new(actor);
+        let entry = KnownActor { actor: Arc::clone(&actor), generation: known.generation, read_at: now };
+        self.actors.insert(claims.sid, entry);
+        Ok((known.tenant, actor))
+    }
+
+    /// The tenant of that id, at most a second old.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn tenant(&self, world: &World, id: Uuid) -> Result<Option<Arc<Tenant>>> {
+        Ok(self.known_tenant(world, id).await?.map(|known| known.tenant))
+    }
+
+    /// The public keys that check access tokens (RFC 7517).
+    pub fn keys(&self) -> &JwkSet {
+        self.signer.published()
+    }
+
+    /// This process has committed a change to what users may do.
+    pub(crate) fn changed(&self) {
+        self.own_changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    async fn known_tenant(&self, world: &World, id: Uuid) -> Result<Option<KnownTenant>> {
+        let now = world.clock.now();
+        let own_changes = self.own_changes.load(Ordering::Acquire);
+        if let Some(known) = self.tenants.get(&id)
+            && known.own_changes == own_changes
+            && is_younger(known.read_at, now, GENERATION_AGE)
+        {
+            return Ok(Some(known));
+        }
+        let Some((tenant, generation)) = tenants::by_id(&world.store, id).await? else { return Ok(None) };
+        let known = KnownTenant { tenant: Arc::new(tenant), generation, read_at: now, own_changes };
+        self.tenants.insert(id, known.clone());
+        Ok(Some(known))
+    }
+}
+
+/// A clock that was set back makes everything old.
+fn is_younger(read_at: DateTime<Utc>, now: DateTime<Utc>, age: TimeDelta) -> bool {
+    let passed = now - read_at;
+    passed >= TimeDelta::zero() && passed < age
+}

@@ -1,0 +1,149 @@
+//! The one table of rights. Deny by default: what is not written here is refused, to everyone.
+//!
+//! A right is written `kind:verb`. For record kinds it follows from the kind's class; everything else that can be done
+//! is listed by name.
+
+use super::{Actor, Role, Verb};
+use crate::{
+    engine::{Registry, Scope, Shape},
+    error::{Error, Result},
+};
+
+/// What a kind is to access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// People own its records: accounts, opportunities, orders. Row access narrows them further.
+    Owned,
+    /// What the company has set up for all: users, teams, products, stages.
+    Setup,
+    /// Setup that is not everybody's to see.
+    Restricted,
+    /// What the product concluded about records: scores, labels. Seen by those who see the record.
+    Decision,
+}
+
+/// Role and class of kind -> verbs.
+fn verbs(role: Role, class: Class) -> &'static [Verb] {
+    match (role, class) {
+        (Role::Admin, _) | (Role::Manager, Class::Owned) => Verb::ALL,
+        (Role::Rep, Class::Owned) => &[Verb::Read, Verb::Create, Verb::Update],
+        (Role::Manager, _) | (Role::Rep, Class::Setup | Class::Decision) => Verb::READ,
+        (Role::Rep, Class::Restricted) => &[],
+    }
+}
+
+const ADMIN: &[Role] = &[Role::Admin];
+const MANAGERS: &[Role] = &[Role::Admin, Role::Manager];
+
+/// What can be done beside the verbs of record kinds, and who may.
+const ACTIONS: &[(&str, &[Role])] = &[
+    ("import:create", ADMIN),
+    ("import:history", ADMIN),
+    ("installation:create", ADMIN),
+    ("installation:update", ADMIN),
+    ("job:cancel", MANAGERS),
+    ("job:read", MANAGERS),
+    ("plugin:create", ADMIN),
+    ("plugin_run:create", ADMIN),
+    ("plugin_run:simulate", MANAGERS),
+    ("user:set_password", ADMIN),
+];
+
+fn class(shape: &Shape) -> Class {
+    match shape.scope {
+        Scope::Owner => Class::Owned,
+        Scope::Subject => Class::Decision,
+        Scope::Tenant if shape.restricted => Class::Restricted,
+        Scope::Tenant => Class::Setup,
+    }
+}
+
+/// The one answer to "may they?" for record kinds.
+///
+/// # Errors
+/// `Forbidden` with the missing right.
+pub fn may(actor: &Actor, verb: Verb, shape: &Shape) -> Result<()> {
+    if verbs(actor.role, class(shape)).contains(&verb) { Ok(()) } else { Err(forbidden(right(shape, verb))) }
+}
+
+/// The same for what is no verb of a record kind: `import:create`, `plugin_run:simulate`.
+///
+/// # Errors
+/// `Forbidden` with the missing right.
+pub fn may_act(actor: &Actor, right: &'static str) -> Result<()> {
+    let allowed = ACTIONS.iter().any(|(name, roles)| *name == right && roles.contains(&actor.role));
+    if allowed { Ok(()) } else { Err(forbidden(right.to_owned())) }
+}
+
+/// Every right of the role, sorted.
+pub fn rights_of(role: Role, registry: &Registry) -> Vec<String> {
+    let mut rights: Vec<_> = registry
+        .shapes()
+        .flat_map(|shape| {
+            let offered = verbs(role, class(shape)).iter().filter(|verb| shape.verbs.contains(verb));
+            offered.map(|verb| right(shape, *verb))
+        })
+        .chain(ACTIONS.iter().filter(|(_, roles)| roles.contains(&role)).map(|(name, _)| (*name).to_owned()))
+        .collect();
+    rights.sort_unstable();
+    rights.dedup();
+    rights
+}
+
+fn right(shape: &Shape, verb: Verb) -> String {
+    format!("{}:{}", shape.name, verb.as_str())
+}
+
+fn forbidden(right: String) -> Error {
+    Error::Forbidden { right }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{access::Reach, records};
+
+    fn actor(role: Role) -> Actor {
+        Actor { user: None, role, reach: Reach::All }
+    }
+
+    #[test]
+    fn the_listed_rights_are_the_granted_ones() {
+        let registry = records::all();
+        for role in [Role::Admin, Role::Manager, Role::Rep] {
+            let listed = rights_of(role, &registry);
+            for shape in registry.shapes() {
+                for verb in shape.verbs {
+                    let granted = may(&actor(role), *verb, shape).is_ok();
+                    assert_eq!(granted, listed.contains(&right(shape, *verb)), "{role:?} {}", right(shape, *verb));
+                }
+            }
+            for (name, _) in ACTIONS {
+                assert_eq!(
+                    may_act(&actor(role), name).is_ok(),
+                    listed.contains(&(*name).to_owned()),
+                    "{role:?} {name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn roles_differ_as_documented() {
+        let registry = records::all();
+        let (account, user) = (registry.kind("account").unwrap().shape(), registry.kind("user").unwrap().shape());
+        assert!(may(&actor(Role::Rep), Verb::Create, account).is_ok());
+        assert!(matches!(
+            may(&actor(Role::Rep), Verb::Delete, account),
+            Err(Error::Forbidden { right }) if right == "account:delete"
+        ));
+        assert!(may(&actor(Role::Manager), Verb::Delete, account).is_ok());
+        assert!(may(&actor(Role::Manager), Verb::Update, user).is_err());
+        assert!(may(&actor(Role::Rep), Verb::Read, user).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_listed_is_refused_even_to_admins() {
+        assert!(may_act(&actor(Role::Admin), "import:undo").is_err());
+    }
+}
