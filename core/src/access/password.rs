@@ -191,11 +191,11 @@ fn is_common(text: &str, names: &[&str]) -> bool {
     if SEQUENCES.iter().any(|row| repeated(row, &lower) || repeated(&row.chars().rev().collect::<String>(), &lower)) {
         return true;
     }
-    let core = lower.trim_matches(|c: char| !c.is_alphabetic());
-    let unmasked: String = lower.chars().map(unmask).collect();
-    let unmasked = unmasked.trim_matches(|c: char| !c.is_alphabetic());
+    let no_letter = |c: char| !c.is_alphabetic();
+    let core = lower.trim_matches(no_letter);
+    let unmasked: String = lower.trim_end_matches(no_letter).chars().map(unmask).collect();
     let known = |word: &str| COMMON.contains(&word) || names.iter().any(|name| name.to_lowercase() == word);
-    known(core) || known(unmasked) || COMMON.iter().any(|word| !word.is_empty() && twice(core, word))
+    known(core) || known(unmasked.trim_matches(no_letter)) || COMMON.iter().any(|word| consists_of(core, word))
 }
 
 /// `text` runs along `row`, starting again at its beginning as often as it needs.
@@ -206,8 +206,8 @@ fn repeated(row: &str, text: &str) -> bool {
     })
 }
 
-fn twice(text: &str, word: &str) -> bool {
-    text.strip_prefix(word).is_some_and(|rest| rest.is_empty() || twice(rest, word))
+fn consists_of(text: &str, word: &str) -> bool {
+    text.strip_prefix(word).is_some_and(|rest| rest.is_empty() || consists_of(rest, word))
 }
 
 /// Digits and signs that stand for letters: `p@ssw0rd`.

@@ -198,7 +198,8 @@ async fn family(world: &World, refresh_token: &Secret) -> Result<Option<(Arc<Ten
     let row = store.read.query_one_raw(Statement::from_sql_and_values(store.backend, sql, [hash.into()])).await?;
     let Some(row) = row else { return Ok(None) };
     let tenant = world.gate.tenant(world, row.try_get("", "tenant_id")?).await?;
-    Ok(tenant.map(|tenant| Ok::<_, Error>((tenant, row.try_get("", "session_id")?))).transpose()?)
+    let session = row.try_get("", "session_id")?;
+    Ok(tenant.map(|tenant| (tenant, session)))
 }
 
 /// Locks the session until the unit ends; false when it has been ended.

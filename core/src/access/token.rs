@@ -87,15 +87,14 @@ impl Signer {
             return Err(invalid());
         }
         let hash = digest(token);
-        let claims = match self.verified.get(&hash) {
-            Some(claims) => claims,
-            None => {
-                let decoded = jsonwebtoken::decode::<Claims>(token, &self.public, &self.validation);
-                let decoded = decoded.ok().filter(|data| data.header.kid == self.header.kid).ok_or_else(invalid)?;
-                let claims = Arc::new(decoded.claims);
-                self.verified.insert(hash, Arc::clone(&claims));
-                claims
-            }
+        let claims = if let Some(claims) = self.verified.get(&hash) {
+            claims
+        } else {
+            let decoded = jsonwebtoken::decode::<Claims>(token, &self.public, &self.validation);
+            let decoded = decoded.ok().filter(|data| data.header.kid == self.header.kid).ok_or_else(invalid)?;
+            let claims = Arc::new(decoded.claims);
+            self.verified.insert(hash, Arc::clone(&claims));
+            claims
         };
         if claims.exp <= now.timestamp() {
             self.verified.invalidate(&hash);
@@ -213,7 +212,7 @@ mod tests {
             "\u{0}\u{1F600}.a.b".to_owned(),
         ];
         for token in hostile {
-            assert_eq!(code(signer.verify(&token, at(1001))), Code::InvalidToken, "{:.80}", token);
+            assert_eq!(code(signer.verify(&token, at(1001))), Code::InvalidToken, "{token:.80}");
         }
     }
 
