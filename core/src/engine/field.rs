@@ -199,7 +199,7 @@ impl Field {
 
 impl FieldType {
     /// "must be .."
-    fn wanted(&self) -> &'static str {
+    pub(super) fn wanted(&self) -> &'static str {
         match self {
             Self::Id | Self::Reference(_) => "a UUID in a string",
             Self::Text | Self::Email | Self::Phone | Self::Url | Self::Country | Self::Currency | Self::Choice(_) => {
@@ -216,7 +216,7 @@ impl FieldType {
     }
 }
 
-fn choose(word: &str, words: &[String]) -> Result<String, String> {
+pub(super) fn choose(word: &str, words: &[String]) -> Result<String, String> {
     if words.iter().any(|known| known == word) {
         return Ok(word.to_owned());
     }

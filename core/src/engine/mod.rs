@@ -8,6 +8,7 @@ mod cursor;
 mod draft;
 mod expand;
 mod field;
+pub mod filter;
 mod history;
 mod intervals;
 mod page;

@@ -1,8 +1,8 @@
 //! Reading records: from the row into the answer's bytes, for every kind the same.
 
 use sea_orm::{
-    ColumnType, ConnectionTrait, QueryResult,
-    sea_query::{Alias, Expr, ExprTrait, Func, SelectStatement},
+    ColumnType, Condition, ConnectionTrait, QueryResult,
+    sea_query::{Alias, Expr, ExprTrait, Func, IntoIden, SelectStatement},
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use super::{
     bytes::put,
     cursor::Cursor,
     expand::{Layout, Printer},
+    filter::{self, Filter},
     page::segments,
     read_cell,
     selection::Selection,
@@ -153,16 +154,28 @@ impl<'a> Plan<'a> {
         let sort = Sort::parse(shape, query.sort.as_deref());
         let sort = sort.map_or_else(|e| gather(e).map(|()| None), |s| Ok(Some(s)))?;
         let limit = limit(query.limit).map_or_else(|e| gather(e).map(|()| None), |l| Ok(Some(l)))?;
-        let (Some(selection), Some(sort), Some(limit)) = (selection, sort, limit) else {
+        let filter = query.filter.as_deref().map(|text| Self::filter(cx, shape, text)).transpose();
+        let filter = filter.map_or_else(|e| gather(e).map(|()| None), |f| Ok(Some(f)))?;
+        let (Some(selection), Some(sort), Some(limit), Some(filter)) = (selection, sort, limit, filter) else {
             return Err(Error::Malformed(broken));
         };
-        let rows = visible(cx, shape);
-        let binding = format!("{} {} {sort}", cx.tenant.id, shape.name);
+        let mut rows = visible(cx, shape);
+        let mut binding = format!("{} {} {sort}", cx.tenant.id, shape.name);
+        if let Some((filter, condition)) = filter {
+            rows.cond_where(condition);
+            binding = format!("{binding} {filter}");
+        }
         let kinds: Vec<&ColumnType> =
             sort.0.iter().filter_map(|key| shape.columns.get(key.column)).map(|column| &column.kind).collect();
         let open = |text| Cursor::open(&cx.world.secrets.cursor, &binding, &kinds, text);
         let cursor = query.cursor.as_deref().map(open).transpose()?;
         Ok(Self { cx, selection, sort, limit, cursor, binding, rows })
+    }
+
+    fn filter(cx: &Context, shape: &Shape, text: &str) -> Result<(Filter, Condition)> {
+        let filter = filter::parse(text)?;
+        let condition = filter::compile(cx, shape, &filter, Alias::new(shape.name).into_iden())?;
+        Ok((filter, condition))
     }
 
     /// The page's rows and one more, where there is one, in the direction of travel.

@@ -1,4 +1,6 @@
-use iso_currency::Currency as Iso;
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use iso_currency::{Currency as Iso, IntoEnumIterator};
 use sea_orm::DeriveValueType;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,4 +34,16 @@ impl Currency {
 /// Decimals of an ISO 4217 code; 2 for one that is not known.
 pub(super) fn digits(code: &str) -> u8 {
     Iso::from_code(code).and_then(Iso::exponent).and_then(|n| u8::try_from(n).ok()).unwrap_or(2)
+}
+
+/// The currencies whose smallest unit has not two decimals, by its number of decimals.
+pub fn unusual_digits() -> &'static BTreeMap<u8, Vec<&'static str>> {
+    static UNUSUAL: LazyLock<BTreeMap<u8, Vec<&'static str>>> = LazyLock::new(|| {
+        let mut unusual = BTreeMap::<_, Vec<_>>::new();
+        for code in Iso::iter().map(|currency| currency.code()).filter(|code| digits(code) != 2) {
+            unusual.entry(digits(code)).or_default().push(code);
+        }
+        unusual
+    });
+    &UNUSUAL
 }

@@ -5,6 +5,6 @@ mod currency;
 mod money;
 mod text;
 
-pub use currency::Currency;
+pub use currency::{Currency, unusual_digits};
 pub use money::{Money, decimal};
 pub use text::{Country, Email, Phone, Url};
