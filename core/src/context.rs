@@ -7,10 +7,7 @@ use std::sync::{
 
 use chrono::{DateTime, SubsecRound, Utc};
 use chrono_tz::Tz;
-use sea_orm::{
-    AccessMode, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{DatabaseTransaction, DbBackend};
 use uuid::Uuid;
 
 use crate::{
@@ -85,12 +82,7 @@ impl Context {
 
     /// Opens a unit of work. Dropping it undoes everything; [`Unit::commit`] makes it so.
     pub async fn begin(&self) -> Result<Unit<'_>> {
-        let options = TransactionOptions {
-            isolation_level: Some(IsolationLevel::ReadCommitted).filter(|_| self.backend() == DbBackend::Postgres),
-            access_mode: Some(AccessMode::ReadWrite).filter(|_| self.backend() == DbBackend::Postgres),
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        };
-        let txn = self.world.store.write.begin_with_options(options).await?;
+        let txn = self.world.store.begin().await?;
         Ok(Unit { cx: self, txn, now: self.now(), history: false, access_changed: AtomicBool::new(false) })
     }
 }

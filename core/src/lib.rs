@@ -4,6 +4,7 @@ pub mod access;
 pub mod context;
 pub mod engine;
 pub mod error;
+pub mod jobs;
 pub mod metrics;
 pub mod ports;
 #[expect(clippy::disallowed_methods, reason = "sea-orm's derives call the finders that the house bans")]

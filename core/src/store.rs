@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend};
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use crate::error::{Error, Result};
@@ -34,6 +37,19 @@ impl Store {
             let pool = Database::connect(options(url, connections)).await?;
             Ok(Self { read: pool.clone(), write: pool, backend: DbBackend::Postgres })
         }
+    }
+
+    /// A transaction that may write: on SQLite it waits its turn at once, not at its first write.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let options = TransactionOptions {
+            isolation_level: Some(IsolationLevel::ReadCommitted).filter(|_| self.backend == DbBackend::Postgres),
+            access_mode: Some(AccessMode::ReadWrite).filter(|_| self.backend == DbBackend::Postgres),
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        };
+        self.write.begin_with_options(options).await
     }
 
     pub async fn close(self) -> Result<()> {

@@ -6,6 +6,7 @@ mod m20261122_000001_base;
 mod m20261122_000002_customers;
 mod m20261122_000003_sales;
 mod m20261122_000004_intervals;
+mod m20261122_000010_jobs;
 mod table;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_customers::Migration),
             Box::new(m20261122_000003_sales::Migration),
             Box::new(m20261122_000004_intervals::Migration),
+            Box::new(m20261122_000010_jobs::Migration),
         ]
     }
 }

@@ -1,0 +1,269 @@
+//! What an import is asked to do: read strictly, everything that is wrong told at once.
+
+use std::collections::BTreeMap;
+
+use encoding_rs::{Encoding, GB18030, UTF_8, WINDOWS_1252};
+use serde_json::{Map, Value as Json};
+
+use super::{
+    bounds::Bounds,
+    read::Writing,
+    split::Format,
+    target::{self, Target},
+};
+use crate::{
+    access::{self, Verb},
+    context::Context,
+    engine::{FieldAccess, Shape},
+    error::{Code, Error, Result, Violation, unknown},
+};
+
+/// Rows become records of the kind how?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each row is a new record.
+    Insert,
+    /// Each row changes the record that matches; one without a match is refused.
+    Update,
+    /// As update where a record matches, else as insert.
+    Upsert,
+}
+
+/// An import's specification, checked.
+#[derive(Debug)]
+pub struct Spec {
+    pub kind: &'static str,
+    pub format: Format,
+    pub encoding: &'static Encoding,
+    pub mode: Mode,
+    /// Field whose value finds the record that a row is about; none for inserts.
+    pub matching: Option<String>,
+    /// What each mapped field is made of, in the order of their names.
+    pub targets: Vec<Target>,
+    /// Columns the mapping reads, in the order of their names. Cells are kept in this order.
+    pub columns: Vec<String>,
+    /// Column -> text -> what it should have been.
+    pub replace: BTreeMap<String, BTreeMap<String, String>>,
+    /// Column -> what is reported, yet accepted, outside of these.
+    pub warn: BTreeMap<String, Bounds>,
+    /// Everything is tried, nothing is kept.
+    pub dry_run: bool,
+}
+
+/// Words for the parts of a spec that are one of a few.
+const FORMATS: [(&str, Format); 2] = [("csv", Format::Csv), ("ndjson", Format::Ndjson)];
+const ENCODINGS: [(&str, &Encoding); 3] = [("utf-8", UTF_8), ("gb18030", GB18030), ("windows-1252", WINDOWS_1252)];
+const MODES: [(&str, Mode); 3] = [("insert", Mode::Insert), ("update", Mode::Update), ("upsert", Mode::Upsert)];
+const KEYS: [&str; 10] =
+    ["kind", "format", "encoding", "mode", "match", "mapping", "formats", "replace", "warn", "dry_run"];
+
+impl Spec {
+    /// Reads a spec, as far as that goes without the file.
+    ///
+    /// # Errors
+    /// `Invalid` with everything that is wrong; pointers are into the spec.
+    pub fn parse(cx: &Context, given: &Json) -> Result<Self> {
+        let mut wrong = Wrong::default();
+        let Json::Object(given) = given else {
+            return Err(Error::invalid("spec", Code::WrongType, "must be a JSON object"));
+        };
+        wrong.keys("", given, &KEYS);
+        let shape = kind(cx, given, &mut wrong);
+        let format = wrong.word(given, "format", &FORMATS, Format::Csv);
+        let encoding = wrong.word(given, "encoding", &ENCODINGS, UTF_8);
+        let mode = wrong.word(given, "mode", &MODES, Mode::Insert);
+        let dry_run = given.get("dry_run").is_some_and(|flag| flag.as_bool().unwrap_or_else(|| {
+            wrong.add("/dry_run", Code::WrongType, "must be true or false");
+            false
+        }));
+        let Some(shape) = shape else { return Err(Error::Invalid(wrong.0)) };
+        let targets = target::targets(cx, shape, given, &mut wrong);
+        let mut columns: Vec<String> = targets.iter().filter_map(|t| t.column().map(str::to_owned)).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let replace = replacements(given, &columns, &mut wrong);
+        let warn = warnings(given, &columns, &targets, &mut wrong);
+        let matching = matching(shape, given, mode, &targets, &mut wrong);
+        if mode != Mode::Update {
+            for field in shape.fields.iter().filter(|f| f.required && !targets.iter().any(|t| t.field == f.name)) {
+                wrong.add("/mapping", Code::Required, format!("must map `{}`, which new records need", field.name));
+            }
+        }
+        let kind = shape.name;
+        let spec =
+            Self { kind, format, encoding, mode, matching, targets, columns, replace, warn, dry_run };
+        if wrong.0.is_empty() { Ok(spec) } else { Err(Error::Invalid(wrong.0)) }
+    }
+
+    /// Whether the actor may do what the spec asks for.
+    ///
+    /// # Errors
+    /// `Forbidden` with the first right that is missing.
+    pub fn allowed(&self, cx: &Context, shape: &Shape) -> Result<()> {
+        access::may_act(&cx.actor, "import:create")?;
+        if self.mode != Mode::Update {
+            access::may(&cx.actor, Verb::Create, shape)?;
+        }
+        if self.mode != Mode::Insert {
+            access::may(&cx.actor, Verb::Update, shape)?;
+        }
+        let historic = |t: &Target| t.access == FieldAccess::History;
+        if self.targets.iter().any(historic) {
+            access::may_act(&cx.actor, super::HISTORY)?;
+        }
+        Ok(())
+    }
+
+    /// The place of a column among [`Spec::columns`].
+    pub fn slot(&self, column: &str) -> Option<usize> {
+        self.columns.binary_search_by(|known| known.as_str().cmp(column)).ok()
+    }
+}
+
+/// What is wrong so far, by JSON pointer into the spec.
+#[derive(Debug, Default)]
+pub(super) struct Wrong(Vec<Violation>);
+
+impl Wrong {
+    pub fn add(&mut self, pointer: &str, code: Code, detail: impl Into<String>) {
+        self.0.push(Violation { pointer: pointer.to_owned(), code, detail: detail.into() });
+    }
+
+    /// Refuses keys that are not of `known`.
+    pub fn keys(&mut self, pointer: &str, given: &Map<String, Json>, known: &[&str]) {
+        for key in given.keys().filter(|key| !known.contains(&key.as_str())) {
+            let detail = unknown("key", key, known.iter().copied());
+            self.add(&format!("{pointer}/{}", escaped(key)), Code::UnknownField, detail);
+        }
+    }
+
+    /// The object under `key`; empty where there is none.
+    pub fn object<'a>(&mut self, given: &'a Map<String, Json>, key: &str) -> Option<&'a Map<String, Json>> {
+        match given.get(key) {
+            Some(Json::Object(object)) => Some(object),
+            Some(_) => {
+                self.add(&format!("/{key}"), Code::WrongType, "must be a JSON object");
+                None
+            }
+            None => None,
+        }
+    }
+
+    fn word<T: Copy>(&mut self, given: &Map<String, Json>, key: &str, words: &[(&str, T)], usual: T) -> T {
+        let Some(word) = given.get(key) else { return usual };
+        let found = word.as_str().and_then(|word| words.iter().find(|(known, _)| *known == word));
+        found.map_or_else(
+            || {
+                let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                self.add(&format!("/{key}"), Code::InvalidValue, format!("must be one of {}", known.join(", ")));
+                usual
+            },
+            |(_, meaning)| *meaning,
+        )
+    }
+}
+
+/// A key as a part of a JSON pointer (RFC 6901).
+pub(super) fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn kind<'a>(cx: &'a Context, given: &Map<String, Json>, wrong: &mut Wrong) -> Option<&'a Shape> {
+    let writable = |shape: &&Shape| shape.verbs.contains(&Verb::Create);
+    let kinds = || cx.world.registry.shapes().filter(writable);
+    let Some(name) = given.get("kind").and_then(Json::as_str) else {
+        wrong.add("/kind", Code::Required, "is required: a kind of record such as `account`");
+        return None;
+    };
+    let shape = kinds().find(|shape| shape.name == name);
+    if shape.is_none() {
+        let detail = unknown("kind of record to import", name, kinds().map(|shape| shape.name));
+        wrong.add("/kind", Code::InvalidValue, detail);
+    }
+    shape
+}
+
+fn matching(
+    shape: &Shape,
+    given: &Map<String, Json>,
+    mode: Mode,
+    targets: &[Target],
+    wrong: &mut Wrong,
+) -> Option<String> {
+    let mut refuse = |code, detail: String| {
+        wrong.add("/match", code, detail);
+        None
+    };
+    let unique = || shape.unique.iter().filter_map(|set| if let [one] = set { Some(*one) } else { None }).chain(["id"]);
+    let list = || unique().collect::<Vec<_>>().join(", ");
+    match (given.get("match"), mode) {
+        (None, Mode::Insert) => None,
+        (None, _) => refuse(Code::Required, format!("is required to find records: one of {}", list())),
+        (Some(_), Mode::Insert) => refuse(Code::InvalidValue, "is of no use with mode insert".to_owned()),
+        (Some(field), _) => {
+            let field = field.as_str().unwrap_or_default();
+            if !unique().any(|one| one == field) {
+                refuse(Code::InvalidValue, format!("must be a field that is unique: one of {}", list()))
+            } else if !targets.iter().any(|t| t.name == field) {
+                refuse(Code::InvalidValue, format!("`{field}` must be mapped, to be matched"))
+            } else {
+                Some(field.to_owned())
+            }
+        }
+    }
+}
+
+fn of_columns<'a>(
+    given: &'a Map<String, Json>,
+    key: &str,
+    columns: &[String],
+    wrong: &mut Wrong,
+) -> Vec<(&'a String, String, &'a Json)> {
+    let mut entries = Vec::new();
+    for (column, entry) in wrong.object(given, key).into_iter().flatten() {
+        let pointer = format!("/{key}/{}", escaped(column));
+        if columns.contains(column) {
+            entries.push((column, pointer, entry));
+        } else {
+            let detail = unknown("column that the mapping reads", column, columns.iter().map(String::as_str));
+            wrong.add(&pointer, Code::UnknownColumn, detail);
+        }
+    }
+    entries
+}
+
+fn replacements(
+    given: &Map<String, Json>,
+    columns: &[String],
+    wrong: &mut Wrong,
+) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut replace = BTreeMap::new();
+    for (column, pointer, entry) in of_columns(given, "replace", columns, wrong) {
+        match serde_json::from_value::<BTreeMap<String, String>>(entry.clone()) {
+            Ok(words) => {
+                replace.insert(column.clone(), words);
+            }
+            Err(_) => wrong.add(&pointer, Code::WrongType, r#"must be like {"from": "to"}, texts both"#),
+        }
+    }
+    replace
+}
+
+fn warnings(
+    given: &Map<String, Json>,
+    columns: &[String],
+    targets: &[Target],
+    wrong: &mut Wrong,
+) -> BTreeMap<String, Bounds> {
+    let mut warn = BTreeMap::new();
+    for (column, pointer, entry) in of_columns(given, "warn", columns, wrong) {
+        let Some(target) = targets.iter().find(|t| t.column() == Some(column)) else { continue };
+        match Bounds::parse(entry, &target.kind, target.writing.as_ref()) {
+            Ok(bounds) => {
+                warn.insert(column.clone(), bounds);
+            }
+            Err(detail) => wrong.add(&pointer, Code::InvalidValue, detail),
+        }
+    }
+    warn
+}

@@ -1,0 +1,285 @@
+//! One entry of the mapping: which field is made of what.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    read::Writing,
+    spec::{Wrong, escaped},
+};
+use crate::{
+    access::{self, Verb},
+    context::Context,
+    engine::{Field, FieldAccess, FieldType, Shape},
+    error::{Code, unknown},
+};
+
+/// A field and what it is made of.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// As the mapping names it: `amount`, `amount.currency`, `owner_since`.
+    pub name: String,
+    /// The field itself; for `owner_since` and its like that name.
+    pub field: String,
+    pub place: Place,
+    pub source: Source,
+    /// How the source's text is read.
+    pub kind: FieldType,
+    pub writing: Option<Writing>,
+    pub access: FieldAccess,
+    /// An empty cell leaves the field alone: it cannot be null, and a create has a default for it.
+    pub skips_empty: bool,
+}
+
+/// Where a value goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Whole,
+    /// A member of the field's object: `amount.currency`.
+    Part(Vec<String>),
+    /// When the record's first interval began.
+    Since(Began),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Began {
+    Owner,
+    Stage,
+    Grade,
+}
+
+#[derive(Clone, Debug)]
+pub enum Source {
+    Constant(Json),
+    Column(String),
+    Lookup(Lookup),
+}
+
+/// The id of the record of `kind` whose field `by` has the text of the column.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    pub column: String,
+    pub kind: &'static str,
+    pub by: String,
+    pub missing: Missing,
+}
+
+/// What becomes of a row whose lookup finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Error,
+    Null,
+    /// A record with just that field is created.
+    Create,
+}
+
+/// Pseudo-fields of imported history, with the field whose first interval they begin.
+const SINCE: [(&str, &str, Began); 3] = [
+    ("owner_since", "owner_id", Began::Owner),
+    ("stage_since", "stage_id", Began::Stage),
+    ("grade_since", "grade", Began::Grade),
+];
+
+impl Target {
+    pub fn column(&self) -> Option<&str> {
+        match &self.source {
+            Source::Constant(_) => None,
+            Source::Column(column) | Source::Lookup(Lookup { column, .. }) => Some(column),
+        }
+    }
+}
+
+/// Reads `mapping` and `formats`.
+pub(super) fn targets(cx: &Context, shape: &Shape, given: &Map<String, Json>, wrong: &mut Wrong) -> Vec<Target> {
+    let Some(mapping) = wrong.object(given, "mapping").filter(|mapping| !mapping.is_empty()) else {
+        wrong.add("/mapping", Code::Required, r#"must map at least one field, {"name": {"column": "Name"}}"#);
+        return Vec::new();
+    };
+    let mut targets = Vec::new();
+    for (name, entry) in mapping {
+        let pointer = format!("/mapping/{}", escaped(name));
+        let Some(mut target) = place(shape, name, &pointer, wrong) else { continue };
+        if let Some(source) = source(cx, shape, &target, entry, &pointer, wrong) {
+            target.source = source;
+            targets.push(target);
+        }
+    }
+    for part in targets.iter().filter(|t| matches!(t.place, Place::Part(_))) {
+        if mapping.contains_key(&part.field) {
+            let detail = format!("`{}` is mapped as a whole and in parts", part.field);
+            wrong.add(&format!("/mapping/{}", escaped(&part.name)), Code::InvalidValue, detail);
+        }
+    }
+    for (name, format) in wrong.object(given, "formats").into_iter().flatten() {
+        let pointer = format!("/formats/{}", escaped(name));
+        match targets.iter_mut().find(|t| t.name == *name) {
+            None if mapping.contains_key(name) => {}
+            None => {
+                let detail = unknown("mapped field", name, mapping.keys().map(String::as_str));
+                wrong.add(&pointer, Code::UnknownField, detail);
+            }
+            Some(target) => match Writing::parse(format, &target.kind) {
+                Ok(writing) => target.writing = Some(writing),
+                Err(detail) => wrong.add(&pointer, Code::InvalidValue, detail),
+            },
+        }
+    }
+    targets
+}
+
+/// The field that a name of the mapping means, its source still open.
+fn place(shape: &Shape, name: &str, pointer: &str, wrong: &mut Wrong) -> Option<Target> {
+    let target = |field: &str, place, kind, access, skips_empty| {
+        let source = Source::Constant(Json::Null);
+        Some(Target {
+            name: name.to_owned(),
+            field: field.to_owned(),
+            place,
+            source,
+            kind,
+            writing: None,
+            access,
+            skips_empty,
+        })
+    };
+    if let Some((_, _, began)) = SINCE.iter().find(|(since, of, _)| *since == name && shape.field(of).is_some()) {
+        return target(name, Place::Since(*began), FieldType::Instant, FieldAccess::History, true);
+    }
+    let (root, rest) = name.split_once('.').map_or((name, None), |(root, rest)| (root, Some(rest)));
+    let Some(field) = shape.field(root) else {
+        let since = SINCE.iter().filter(|(_, of, _)| shape.field(of).is_some()).map(|(since, ..)| *since);
+        wrong.add(pointer, Code::UnknownField, unknown("field", root, shape.field_names().chain(since)));
+        return None;
+    };
+    if field.access == FieldAccess::Server {
+        wrong.add(pointer, Code::ReadOnly, "is set by the server");
+        return None;
+    }
+    let Some(rest) = rest else {
+        let skips = !field.nullable && !field.required;
+        return target(root, Place::Whole, field.kind.clone(), field.access, skips);
+    };
+    let kind = match (&field.kind, rest) {
+        (FieldType::Money, "amount") => FieldType::Money,
+        (FieldType::Money, "currency") => FieldType::Currency,
+        (FieldType::Json, _) => FieldType::Text,
+        (FieldType::Money, _) => {
+            wrong.add(pointer, Code::UnknownField, unknown("part of money", rest, ["amount", "currency"]));
+            return None;
+        }
+        _ => {
+            wrong.add(pointer, Code::UnknownField, format!("`{root}` has no parts"));
+            return None;
+        }
+    };
+    target(root, Place::Part(rest.split('.').map(str::to_owned).collect()), kind, field.access, false)
+}
+
+fn source(
+    cx: &Context,
+    shape: &Shape,
+    target: &Target,
+    entry: &Json,
+    pointer: &str,
+    wrong: &mut Wrong,
+) -> Option<Source> {
+    let wanted = r#"must be {"column": ..}, {"constant": ..} or {"column": .., "lookup": ..}"#;
+    let Json::Object(entry) = entry else {
+        wrong.add(pointer, Code::WrongType, wanted);
+        return None;
+    };
+    wrong.keys(pointer, entry, &["column", "constant", "lookup"]);
+    match (entry.get("column"), entry.get("constant"), entry.get("lookup")) {
+        (None, Some(constant), None) => constant_of(cx, shape, target, constant, pointer, wrong),
+        (Some(Json::String(column)), None, None) => Some(Source::Column(column.clone())),
+        (Some(Json::String(column)), None, Some(given)) => {
+            let pointer = format!("{pointer}/lookup");
+            let field = shape.field(&target.name)?;
+            lookup(cx, field, column, given, &pointer, wrong).map(Source::Lookup)
+        }
+        _ => {
+            wrong.add(pointer, Code::InvalidValue, wanted);
+            None
+        }
+    }
+}
+
+/// A constant is a value as the API takes it; the same check answers here, before any row is read.
+fn constant_of(
+    cx: &Context,
+    shape: &Shape,
+    target: &Target,
+    constant: &Json,
+    pointer: &str,
+    wrong: &mut Wrong,
+) -> Option<Source> {
+    let value = match (&target.place, &target.kind, constant) {
+        (Place::Whole, FieldType::Money, Json::String(amount)) => {
+            json!({"amount": amount, "currency": cx.tenant.base_currency.as_str()})
+        }
+        _ => constant.clone(),
+    };
+    if let (Place::Whole, Some(field)) = (&target.place, shape.field(&target.field))
+        && let Err(violation) = field.decode(&value)
+    {
+        wrong.add(&format!("{pointer}/constant"), violation.code, violation.detail);
+        return None;
+    }
+    Some(Source::Constant(value))
+}
+
+fn lookup(
+    cx: &Context,
+    field: &Field,
+    column: &str,
+    given: &Json,
+    pointer: &str,
+    wrong: &mut Wrong,
+) -> Option<Lookup> {
+    let FieldType::Reference(kind) = field.kind else {
+        wrong.add(pointer, Code::InvalidValue, format!("`{}` does not refer to another record", field.name));
+        return None;
+    };
+    let Json::Object(given) = given else {
+        wrong.add(pointer, Code::WrongType, r#"must be like {"kind": .., "by": .., "missing": ..}"#);
+        return None;
+    };
+    wrong.keys(pointer, given, &["kind", "by", "missing"]);
+    let text = |key: &str| given.get(key).map(|value| value.as_str().unwrap_or_default());
+    if text("kind").is_some_and(|named| named != kind) {
+        wrong.add(&format!("{pointer}/kind"), Code::InvalidValue, format!("`{}` refers to `{kind}`", field.name));
+    }
+    let missing = match text("missing") {
+        None | Some("error") => Missing::Error,
+        Some("null") => Missing::Null,
+        Some("create") => Missing::Create,
+        Some(_) => {
+            wrong.add(&format!("{pointer}/missing"), Code::InvalidValue, "must be one of error, null, create");
+            return None;
+        }
+    };
+    let target = cx.world.registry.kind(kind)?.shape();
+    if let Err(error) = access::may(&cx.actor, Verb::Read, target) {
+        wrong.add(pointer, Code::Forbidden, error.to_string());
+        return None;
+    }
+    let simple = |f: &&Field| !matches!(f.kind, FieldType::Money | FieldType::Json);
+    let by = text("by").unwrap_or_default();
+    let Some(found) = target.field(by).filter(simple) else {
+        let names = target.fields.iter().filter(simple).map(|f| f.name.as_str());
+        let detail = unknown(&format!("field of {kind} to look up by,"), by, names);
+        wrong.add(&format!("{pointer}/by"), Code::UnknownField, detail);
+        return None;
+    };
+    let others: Vec<_> = target.fields.iter().filter(|f| f.required && f.name != by).map(|f| f.name.as_str()).collect();
+    let refused = match missing {
+        Missing::Null if !field.nullable => Some(format!("`{}` cannot be null", field.name)),
+        Missing::Create if found.access != FieldAccess::Write => Some(format!("`{by}` cannot be set")),
+        Missing::Create if !others.is_empty() => Some(format!("a new {kind} also needs {}", others.join(", "))),
+        _ => None,
+    };
+    if let Some(detail) = refused {
+        wrong.add(&format!("{pointer}/missing"), Code::InvalidValue, detail);
+        return None;
+    }
+    Some(Lookup { column: column.to_owned(), kind, by: by.to_owned(), missing })
+}

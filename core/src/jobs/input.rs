@@ -1,0 +1,79 @@
+//! Large inputs of jobs, kept in the database in chunks until the job ends: any process can take the job up.
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ConnectionTrait,
+    sea_query::{Alias, Expr, ExprTrait, Query},
+};
+use uuid::Uuid;
+
+use crate::{
+    context::{Context, World},
+    error::Result,
+};
+
+/// Bytes of every chunk but the last.
+pub const CHUNK: usize = 1 << 20;
+
+/// How long an upload may go on before its chunks count as abandoned.
+const ABANDONED: TimeDelta = TimeDelta::hours(24);
+
+/// Stores chunk `n` of a job's input, in a statement of its own: an upload takes as long as its sender.
+///
+/// # Errors
+/// The database.
+pub async fn append(cx: &Context, job: Uuid, n: i64, bytes: Vec<u8>) -> Result<()> {
+    let mut insert = Query::insert();
+    insert
+        .into_table(Alias::new("job_input"))
+        .columns(["tenant_id", "job_id", "n", "bytes", "at"].map(Alias::new))
+        .values_panic([Expr::val(cx.tenant.id), Expr::val(job), Expr::val(n), Expr::val(bytes), Expr::val(cx.now())]);
+    cx.store().write.execute(&insert).await?;
+    Ok(())
+}
+
+/// Chunk `n`, or `None` after the last.
+///
+/// # Errors
+/// The database.
+pub async fn read(cx: &Context, job: Uuid, n: i64) -> Result<Option<Vec<u8>>> {
+    let select = Query::select()
+        .column(Alias::new("bytes"))
+        .from(Alias::new("job_input"))
+        .and_where(Expr::col(Alias::new("tenant_id")).eq(cx.tenant.id))
+        .and_where(Expr::col(Alias::new("job_id")).eq(job))
+        .and_where(Expr::col(Alias::new("n")).eq(n))
+        .take();
+    let row = cx.store().read.query_one(&select).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
+}
+
+/// Takes back what [`append`] stored, where no job follows.
+///
+/// # Errors
+/// The database.
+pub async fn discard(cx: &Context, job: Uuid) -> Result<()> {
+    remove(&cx.store().write, cx.tenant.id, job).await
+}
+
+pub(super) async fn remove(db: &impl ConnectionTrait, tenant: Uuid, job: Uuid) -> Result<()> {
+    let delete = Query::delete()
+        .from_table(Alias::new("job_input"))
+        .and_where(Expr::col(Alias::new("tenant_id")).eq(tenant))
+        .and_where(Expr::col(Alias::new("job_id")).eq(job))
+        .take();
+    db.execute(&delete).await?;
+    Ok(())
+}
+
+/// Removes chunks of uploads that broke off with the server.
+pub(super) async fn sweep(world: &World) -> Result<()> {
+    let jobs = Query::select().column(Alias::new("job_id")).from(Alias::new("job_queue")).take();
+    let delete = Query::delete()
+        .from_table(Alias::new("job_input"))
+        .and_where(Expr::col(Alias::new("at")).lt(world.clock.now() - ABANDONED))
+        .and_where(Expr::col(Alias::new("job_id")).not_in_subquery(jobs))
+        .take();
+    world.store.write.execute(&delete).await?;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Long work in the background: asked for in one transaction, done in pages of its own, taken up again where it stopped.
+//!
+//! `job` is what callers see and a kind like any other to read. `job_queue` holds a row while a job is queued or running:
+//! what to do, how far it is, and who does it until when. Cancelling or finishing a job removes that row, so whoever
+//! still works on it finds at the next [`Running::save`] that the job is no longer theirs, and the page is undone.
+//! Jobs are not in the change log themselves; what they write is, under the job's id as request id.
+
+mod asker;
+pub mod input;
+mod problem;
+mod queue;
+mod runner;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, FromQueryResult,
+    sea_query::{Alias, Expr, ExprTrait, Query},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+pub use self::{
+    problem::problem,
+    runner::{RunnerHandle, Running, spawn_runner},
+};
+use crate::{
+    access::{self, Verb},
+    context::{Context, Unit},
+    engine::{Shape, visible},
+    error::{Code, Error, Result},
+    records::job::{Model as Job, State},
+};
+
+/// One kind of long work.
+#[async_trait]
+pub trait Work: Send + Sync {
+    /// Stable name, the job's `kind`.
+    fn kind(&self) -> &'static str;
+
+    /// Does the work from `job.checkpoint` on, page by page, each page in a unit of its own that ends with
+    /// [`Running::save`]. Answers with the job's result.
+    ///
+    /// # Errors
+    /// What stops the whole job. A database that does not answer is tried again from the last page.
+    async fn run(&self, job: &Running) -> Result<Json>;
+}
+
+/// How far a job is, in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub done: u64,
+    pub total: Option<u64>,
+    pub ok: u64,
+    pub failed: u64,
+}
+
+/// Asks for a job in the caller's unit: it starts once that is committed.
+///
+/// # Errors
+/// The database.
+pub async fn enqueue(unit: &Unit<'_>, kind: &str, input: Json) -> Result<Uuid> {
+    let id = unit.cx.new_id();
+    enqueue_as(unit, id, kind, input).await?;
+    Ok(id)
+}
+
+/// The same under an id the caller has taken before, for jobs whose file was stored first.
+///
+/// # Errors
+/// The database.
+pub async fn enqueue_as(unit: &Unit<'_>, id: Uuid, kind: &str, input: Json) -> Result<()> {
+    let mut job = Query::insert();
+    job.into_table(Alias::new("job"))
+        .columns(
+            ["tenant_id", "id", "version", "created_at", "updated_at", "created_by", "kind", "state", "progress"]
+                .map(Alias::new),
+        )
+        .values_panic([
+            Expr::val(unit.cx.tenant.id),
+            Expr::val(id),
+            Expr::val(1_i64),
+            Expr::val(unit.now),
+            Expr::val(unit.now),
+            Expr::val(unit.cx.actor.user),
+            Expr::val(kind),
+            Expr::val(State::Queued),
+            Expr::val(shown(Progress::default(), None)),
+        ]);
+    unit.txn.execute(&job).await?;
+    queue::push(unit, id, kind, input).await
+}
+
+/// `{done, total, ok, failed, eta_s}` as callers see it.
+fn shown(progress: Progress, eta: Option<u64>) -> Json {
+    let Progress { done, total, ok, failed } = progress;
+    json!({"done": done, "total": total, "ok": ok, "failed": failed, "eta_s": eta})
+}
+
+fn shape(cx: &Context) -> Result<&Shape> {
+    let kind = cx.world.registry.kind("job").map(|resource| resource.shape());
+    kind.ok_or_else(|| Error::internal("jobs are a kind of the registry", "missing"))
+}
+
+/// The job as it is now.
+///
+/// # Errors
+/// `NotFound`, `Forbidden`, the database.
+pub async fn find(cx: &Context, id: Uuid) -> Result<Job> {
+    let shape = shape(cx)?;
+    access::may(&cx.actor, Verb::Read, shape)?;
+    let select = visible(cx, shape)
+        .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))
+        .and_where(Expr::col(Alias::new("id")).eq(id))
+        .take();
+    let row = cx.store().read.query_one(&select).await?.ok_or_else(|| Error::not_found("job", id))?;
+    Ok(Job::from_query_result(&row, "")?)
+}
+
+/// Waits until nothing about the job changes any more.
+///
+/// # Errors
+/// As [`find`].
+pub async fn wait(cx: &Context, id: Uuid) -> Result<Job> {
+    loop {
+        let job = find(cx, id).await?;
+        if job.state.is_final() {
+            return Ok(job);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Ends a job that is queued or running. What its committed pages wrote stays; the page under way is undone.
+///
+/// # Errors
+/// `NotFound`; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it has ended.
+pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
+    let job = find(cx, id).await?;
+    if job.created_by.is_none() || job.created_by != cx.actor.user {
+        access::may_act(&cx.actor, "job:cancel")?;
+    }
+    let unit = cx.begin().await?;
+    if !queue::end(&unit.txn, cx.tenant.id, id, None, State::Cancelled, (None, None), unit.now).await? {
+        let ended = find(cx, id).await?.state;
+        let detail = format!("the job has ended: it is {}", json!(ended).as_str().unwrap_or_default());
+        return Err(Error::conflict(Code::InvalidState, detail));
+    }
+    unit.commit().await?;
+    find(cx, id).await
+}
