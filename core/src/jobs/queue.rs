@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{
-    ConnectionTrait, DbBackend, QueryResult, TransactionTrait, Value,
+    ConnectionTrait, DbBackend, QueryResult, Value,
     sea_query::{Alias, Cond, Condition, Expr, ExprTrait, LockBehavior, LockType, Query, UpdateStatement},
 };
 use serde_json::{Value as Json, json};

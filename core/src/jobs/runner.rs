@@ -193,12 +193,7 @@ impl Runner {
     /// Who asked, with the rights they have now.
     async fn context(&self, tenant: Uuid, user: Option<Uuid>, job: Uuid) -> Result<Context> {
         let (tenant, actor) = asker::find(&self.world, tenant, user).await?;
-        Ok(Context {
-            world: self.world.clone(),
-            tenant,
-            actor: Arc::new(actor),
-            request_id: Some(job.to_string().into()),
-        })
+        Ok(Context { world: self.world.clone(), tenant, actor, request_id: Some(job.to_string().into()) })
     }
 }
 
