@@ -5,7 +5,6 @@
 //! still works on it finds at the next [`Running::save`] that the job is no longer theirs, and the page is undone.
 //! Jobs are not in the change log themselves; what they write is, under the job's id as request id.
 
-mod asker;
 pub mod input;
 mod problem;
 mod queue;

@@ -15,10 +15,11 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Progress, Work, asker, input, problem,
+    Progress, Work, input, problem,
     queue::{self, Claim},
 };
 use crate::{
+    access::{Actor, actor_of_user},
     context::{Context, Unit, World},
     error::{Code, Error, Result},
 };
@@ -192,7 +193,18 @@ impl Runner {
 
     /// Who asked, with the rights they have now.
     async fn context(&self, tenant: Uuid, user: Option<Uuid>, job: Uuid) -> Result<Context> {
-        let (tenant, actor) = asker::find(&self.world, tenant, user).await?;
+        let world = &self.world;
+        let found = world.gate.tenant(world, tenant).await?;
+        let tenant = found.ok_or_else(|| Error::not_found("tenant", tenant))?;
+        let actor = match user {
+            Some(user) => actor_of_user(&world.store, &tenant, user, world.clock.now()).await?,
+            None => Some(Actor::system()),
+        };
+        let gone = || Error::Unauthenticated {
+            code: Code::Unauthenticated,
+            detail: "the user who asked for the job may not act any more".to_owned(),
+        };
+        let actor = Arc::new(actor.ok_or_else(gone)?);
         Ok(Context { world: self.world.clone(), tenant, actor, request_id: Some(job.to_string().into()) })
     }
 }
