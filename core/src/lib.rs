@@ -4,6 +4,7 @@ pub mod access;
 pub mod context;
 pub mod engine;
 pub mod error;
+pub mod import;
 pub mod jobs;
 pub mod metrics;
 pub mod ports;

@@ -4,7 +4,7 @@ use sea_orm_migration::{prelude::DeriveMigrationName, sea_orm::DbErr, *};
 
 use crate::table::{
     Table,
-    Type::{Boolean, Bytes, Id, Instant, Integer, Json, Text},
+    Type::{Bytes, Id, Instant, Integer, Json, Text},
     drop,
 };
 
@@ -53,14 +53,14 @@ impl MigrationTrait for Migration {
             .await?;
         Table::new(manager, "import_deferred")
             .required(KEY)
-            .required(&[("line", Integer), ("cells", Json), ("ready", Boolean)])
+            .required(&[("line", Integer), ("cells", Json), ("state", Text)])
             .optional(&[("wants", Text), ("provides", Text), ("match_key", Text)])
             .key(&["tenant_id", "job_id", "line"])
             .line(OF_JOB)
             .plain_index(&["tenant_id", "job_id", "wants"], "")
             .plain_index(&["tenant_id", "job_id", "provides"], "")
             .plain_index(&["tenant_id", "job_id", "match_key"], "")
-            .plain_index(&["tenant_id", "job_id", "ready", "line"], "")
+            .plain_index(&["tenant_id", "job_id", "state", "line"], "")
             .create()
             .await
     }

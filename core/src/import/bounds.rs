@@ -25,9 +25,8 @@ impl Bounds {
         if let Some(other) = parts.keys().find(|key| !["min", "max"].contains(&key.as_str())) {
             return Err(crate::error::unknown("bound", other, ["min", "max"]));
         }
-        let part = |name: &str| {
-            parts.get(name).map(|bound| bound.as_str().map_or_else(|| bound.to_string(), str::to_owned))
-        };
+        let part =
+            |name: &str| parts.get(name).map(|bound| bound.as_str().map_or_else(|| bound.to_string(), str::to_owned));
         let (min, max) = (part("min"), part("max"));
         if matches!(kind, FieldType::Date | FieldType::Instant) || matches!(writing, Some(Writing::Time(_))) {
             let day = |text: Option<String>| text.map(|text| read::day(&text, None)).transpose();

@@ -17,7 +17,10 @@ use crate::{
 pub enum Writing {
     /// A `strftime` pattern.
     Time(String),
-    Number { thousands: Option<char>, decimal: char },
+    Number {
+        thousands: Option<char>,
+        decimal: char,
+    },
 }
 
 impl Writing {
@@ -69,9 +72,9 @@ pub fn value(text: &str, kind: &FieldType, writing: Option<&Writing>, tenant: &T
         FieldType::Boolean => json!(boolean(trimmed)?),
         FieldType::Integer => {
             let number = number(trimmed, writing)?;
-            let whole = number.split_once('.').map_or(number.as_str(), |(whole, rest)| {
-                if rest.bytes().all(|b| b == b'0') { whole } else { "" }
-            });
+            let whole = number
+                .split_once('.')
+                .map_or(number.as_str(), |(whole, rest)| if rest.bytes().all(|b| b == b'0') { whole } else { "" });
             json!(whole.parse::<i64>().map_err(|_| format!("`{trimmed}` is not a whole number"))?)
         }
         FieldType::Number => {
@@ -175,11 +178,9 @@ fn moment(text: &str, writing: Option<&Writing>, zone: Tz) -> Result<String, Str
 
 /// The earlier of two where clocks were put back; the first moment after the gap where they were put forward.
 fn in_zone(local: NaiveDateTime, zone: Tz) -> Option<chrono::DateTime<chrono::Utc>> {
-    (0..=8).find_map(|quarters| {
-        match zone.from_local_datetime(&(local + TimeDelta::minutes(30 * quarters))) {
-            LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at.to_utc()),
-            LocalResult::None => None,
-        }
+    (0..=8).find_map(|quarters| match zone.from_local_datetime(&(local + TimeDelta::minutes(30 * quarters))) {
+        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at.to_utc()),
+        LocalResult::None => None,
     })
 }
 

@@ -7,9 +7,8 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     bounds::Bounds,
-    read::Writing,
     split::Format,
-    target::{self, Target},
+    target::{self, Lookup, Target},
 };
 use crate::{
     access::{self, Verb},
@@ -72,10 +71,12 @@ impl Spec {
         let format = wrong.word(given, "format", &FORMATS, Format::Csv);
         let encoding = wrong.word(given, "encoding", &ENCODINGS, UTF_8);
         let mode = wrong.word(given, "mode", &MODES, Mode::Insert);
-        let dry_run = given.get("dry_run").is_some_and(|flag| flag.as_bool().unwrap_or_else(|| {
-            wrong.add("/dry_run", Code::WrongType, "must be true or false");
-            false
-        }));
+        let dry_run = given.get("dry_run").is_some_and(|flag| {
+            flag.as_bool().unwrap_or_else(|| {
+                wrong.add("/dry_run", Code::WrongType, "must be true or false");
+                false
+            })
+        });
         let Some(shape) = shape else { return Err(Error::Invalid(wrong.0)) };
         let targets = target::targets(cx, shape, given, &mut wrong);
         let mut columns: Vec<String> = targets.iter().filter_map(|t| t.column().map(str::to_owned)).collect();
@@ -90,8 +91,7 @@ impl Spec {
             }
         }
         let kind = shape.name;
-        let spec =
-            Self { kind, format, encoding, mode, matching, targets, columns, replace, warn, dry_run };
+        let spec = Self { kind, format, encoding, mode, matching, targets, columns, replace, warn, dry_run };
         if wrong.0.is_empty() { Ok(spec) } else { Err(Error::Invalid(wrong.0)) }
     }
 
@@ -112,6 +112,11 @@ impl Spec {
             access::may_act(&cx.actor, super::HISTORY)?;
         }
         Ok(())
+    }
+
+    /// A lookup into the imported kind itself. All of them look by the same field.
+    pub fn own_lookup(&self) -> Option<&Lookup> {
+        self.targets.iter().filter_map(Target::lookup).find(|lookup| lookup.kind == self.kind)
     }
 
     /// The place of a column among [`Spec::columns`].

@@ -45,7 +45,10 @@ pub struct Splitter {
 
 enum Scan {
     /// `len` bytes with their line end are a row; `None`: a blank line.
-    Row { len: usize, cells: Option<Vec<Vec<u8>>> },
+    Row {
+        len: usize,
+        cells: Option<Vec<Vec<u8>>>,
+    },
     Unfinished,
     Broken(&'static str),
 }

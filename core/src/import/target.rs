@@ -80,6 +80,10 @@ const SINCE: [(&str, &str, Began); 3] = [
 ];
 
 impl Target {
+    pub fn lookup(&self) -> Option<&Lookup> {
+        if let Source::Lookup(lookup) = &self.source { Some(lookup) } else { None }
+    }
+
     pub fn column(&self) -> Option<&str> {
         match &self.source {
             Source::Constant(_) => None,
@@ -108,6 +112,13 @@ pub(super) fn targets(cx: &Context, shape: &Shape, given: &Map<String, Json>, wr
             let detail = format!("`{}` is mapped as a whole and in parts", part.field);
             wrong.add(&format!("/mapping/{}", escaped(&part.name)), Code::InvalidValue, detail);
         }
+    }
+    let mut own = targets.iter().filter_map(Target::lookup).filter(|lookup| lookup.kind == shape.name);
+    if let Some(first) = own.next()
+        && own.any(|lookup| lookup.by != first.by)
+    {
+        let detail = format!("lookups into `{}` itself must all be by the same field", shape.name);
+        wrong.add("/mapping", Code::InvalidValue, detail);
     }
     for (name, format) in wrong.object(given, "formats").into_iter().flatten() {
         let pointer = format!("/formats/{}", escaped(name));
@@ -227,14 +238,7 @@ fn constant_of(
     Some(Source::Constant(value))
 }
 
-fn lookup(
-    cx: &Context,
-    field: &Field,
-    column: &str,
-    given: &Json,
-    pointer: &str,
-    wrong: &mut Wrong,
-) -> Option<Lookup> {
+fn lookup(cx: &Context, field: &Field, column: &str, given: &Json, pointer: &str, wrong: &mut Wrong) -> Option<Lookup> {
     let FieldType::Reference(kind) = field.kind else {
         wrong.add(pointer, Code::InvalidValue, format!("`{}` does not refer to another record", field.name));
         return None;

@@ -53,12 +53,13 @@ pub async fn read(cx: &Context, job: Uuid, n: i64) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// The database.
 pub async fn discard(cx: &Context, job: Uuid) -> Result<()> {
-    remove(&cx.store().write, cx.tenant.id, job).await
+    remove(&cx.store().write, "job_input", cx.tenant.id, job).await
 }
 
-pub(super) async fn remove(db: &impl ConnectionTrait, tenant: Uuid, job: Uuid) -> Result<()> {
+/// Removes what a table holds for the job.
+pub(super) async fn remove(db: &impl ConnectionTrait, table: &'static str, tenant: Uuid, job: Uuid) -> Result<()> {
     let delete = Query::delete()
-        .from_table(Alias::new("job_input"))
+        .from_table(Alias::new(table))
         .and_where(Expr::col(Alias::new("tenant_id")).eq(tenant))
         .and_where(Expr::col(Alias::new("job_id")).eq(job))
         .take();

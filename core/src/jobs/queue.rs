@@ -216,7 +216,8 @@ pub(super) async fn end(
         .value(Alias::new("finished_at"), at)
         .take();
     db.execute(&ended).await?;
-    input::remove(db, tenant, id).await?;
+    input::remove(db, "job_input", tenant, id).await?;
+    input::remove(db, "import_deferred", tenant, id).await?;
     Ok(true)
 }
 

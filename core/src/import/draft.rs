@@ -1,0 +1,136 @@
+//! One row of cells into what would be written, references still open.
+
+use serde_json::{Map, Value as Json};
+
+use super::{
+    read,
+    report::RowError,
+    source::Cell,
+    spec::Spec,
+    target::{Began, Place, Source, Target},
+};
+use crate::{
+    context::Tenant,
+    engine::{FieldType, Since, instant},
+    error::Code,
+};
+
+/// A row on its way to a record.
+pub struct Draft {
+    pub line: u64,
+    pub cells: Vec<Cell>,
+    pub data: Map<String, Json>,
+    pub since: Since,
+    /// Why the row is refused, all at once.
+    pub errors: Vec<RowError>,
+    /// What a lookup into the imported kind did not find yet: a row further down may bring it.
+    pub waits: Option<String>,
+}
+
+/// The text of a column's cell, replacements made; `None` where it is empty or absent.
+pub fn text<'a>(spec: &'a Spec, cells: &'a [Cell], column: &str) -> Option<&'a str> {
+    let Some(Cell::Text(text)) = spec.slot(column).and_then(|slot| cells.get(slot)) else { return None };
+    let better = spec.replace.get(column).and_then(|words| words.get(text.as_str()));
+    Some(better.map_or(text.as_str(), String::as_str)).filter(|text| !text.is_empty())
+}
+
+fn absent(spec: &Spec, cells: &[Cell], column: &str) -> bool {
+    matches!(spec.slot(column).and_then(|slot| cells.get(slot)), None | Some(Cell::Absent))
+}
+
+impl Draft {
+    /// Reads each mapped field from its cell or constant. Lookups are left for the whole page.
+    pub fn read(spec: &Spec, tenant: &Tenant, line: u64, cells: Vec<Cell>) -> Self {
+        let mut draft =
+            Self { line, data: Map::new(), since: Since::default(), errors: Vec::new(), waits: None, cells };
+        for target in &spec.targets {
+            let value = match &target.source {
+                Source::Constant(value) => value.clone(),
+                Source::Column(column) | Source::Lookup(super::target::Lookup { column, .. }) => {
+                    match (text(spec, &draft.cells, column), &target.source) {
+                        (Some(_), Source::Lookup(_)) => continue,
+                        (Some(text), _) => match read::value(text, &target.kind, target.writing.as_ref(), tenant) {
+                            Ok(value) => value,
+                            Err(detail) => {
+                                draft.refuse(spec, target, Code::InvalidValue, detail);
+                                continue;
+                            }
+                        },
+                        (None, _) if target.skips_empty || absent(spec, &draft.cells, column) => continue,
+                        (None, _) => Json::Null,
+                    }
+                }
+            };
+            draft.place(target, value);
+        }
+        draft.complete_money(spec, tenant);
+        draft
+    }
+
+    pub fn refuse(&mut self, spec: &Spec, target: &Target, code: Code, detail: impl Into<String>) {
+        let value = target.column().and_then(|column| text(spec, &self.cells, column));
+        let error = RowError::error(self.line, code, detail).at(&target.name, target.column(), value);
+        self.errors.push(error);
+    }
+
+    fn place(&mut self, target: &Target, value: Json) {
+        match &target.place {
+            Place::Whole => {
+                self.data.insert(target.field.clone(), value);
+            }
+            Place::Since(began) => {
+                let at = value.as_str().and_then(|text| instant(text).ok());
+                match began {
+                    Began::Owner => self.since.owner = at,
+                    Began::Stage => self.since.stage = at,
+                    Began::Grade => self.since.grade = at,
+                }
+            }
+            Place::Part(path) => {
+                let value = match value {
+                    Json::Object(mut money) if target.kind == FieldType::Money => {
+                        money.remove("amount").unwrap_or_default()
+                    }
+                    other => other,
+                };
+                let mut at = self.data.entry(target.field.clone()).or_insert_with(|| Json::Object(Map::new()));
+                for part in path {
+                    at = match at {
+                        Json::Object(members) => {
+                            members.entry(part.clone()).or_insert_with(|| Json::Object(Map::new()))
+                        }
+                        _ => return,
+                    };
+                }
+                *at = value;
+            }
+        }
+    }
+
+    /// Money of parts without an amount is none; without a currency it is in the tenant's.
+    fn complete_money(&mut self, spec: &Spec, tenant: &Tenant) {
+        let parts = spec.targets.iter().filter(|t| matches!(t.place, Place::Part(_)));
+        for target in parts.filter(|t| [FieldType::Money, FieldType::Currency].contains(&t.kind)) {
+            let Some(Json::Object(money)) = self.data.get_mut(&target.field) else { continue };
+            if money.get("amount").is_none_or(Json::is_null) {
+                self.data.insert(target.field.clone(), Json::Null);
+            } else if money.get("currency").is_none_or(Json::is_null) {
+                money.insert("currency".to_owned(), tenant.base_currency.as_str().into());
+            }
+        }
+    }
+
+    /// What is odd about the row, though it is accepted.
+    pub fn warnings(&self, spec: &Spec, tenant: &Tenant) -> Vec<RowError> {
+        let mut warnings = Vec::new();
+        for (column, bounds) in &spec.warn {
+            let target = spec.targets.iter().find(|t| t.column() == Some(column));
+            let (Some(target), Some(text)) = (target, text(spec, &self.cells, column)) else { continue };
+            if let Some(detail) = bounds.odd(text, &target.kind, target.writing.as_ref(), tenant) {
+                let warning = RowError::warning(self.line, Code::OutOfRange, detail);
+                warnings.push(warning.at(&target.name, Some(column), Some(text)));
+            }
+        }
+        warnings
+    }
+}

@@ -1,0 +1,364 @@
+//! One page of rows through lookups, matching and the write.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use sea_orm::Value;
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+use super::{
+    deferred::{self, Waiting},
+    draft::{Draft, text},
+    lookup::{self, Answer},
+    report::RowError,
+    source::Cell,
+    spec::{Mode, Spec},
+    tally::Tally,
+    target::{Lookup, Missing, Source, Target},
+};
+use crate::{
+    context::Unit,
+    engine::{FieldAccess, Operation, Resource, Verdict},
+    error::{Code, Error, Result},
+};
+
+/// A row's line and its cells, or why it cannot be read.
+pub type RowIn = (u64, Result<Vec<Cell>, String>);
+
+/// A page on its way.
+pub struct Batch<'a> {
+    pub unit: &'a Unit<'a>,
+    pub spec: &'a Spec,
+    pub resource: &'a dyn Resource,
+    pub job: Uuid,
+    /// What a lookup into the imported kind misses may still come.
+    pub hopes: bool,
+    /// Rows put off before this page.
+    pub waiting: u64,
+}
+
+/// What became of a page.
+#[derive(Default)]
+pub struct Outcome {
+    pub errors: Vec<RowError>,
+    pub waiting: Vec<Waiting>,
+    pub settled: Settled,
+    pub tally: Tally,
+}
+
+/// Rows that will not be looked at again.
+#[derive(Default)]
+pub struct Settled {
+    /// Values that lookups into the imported kind find now.
+    pub values: Vec<String>,
+    /// Match keys of all of them, refused or accepted.
+    pub keys: Vec<String>,
+    accepted: Vec<(u64, Option<String>, Option<String>)>,
+}
+
+impl Settled {
+    /// What a dry run has to remember of accepted rows.
+    pub fn remembered(&self) -> Vec<Waiting> {
+        let told = self.accepted.iter().filter(|(_, provides, key)| provides.is_some() || key.is_some());
+        told.map(|(line, provides, key)| Waiting {
+            line: *line,
+            cells: Vec::new(),
+            wants: None,
+            provides: provides.clone(),
+            key: key.clone(),
+        })
+        .collect()
+    }
+}
+
+/// A draft ready to be written, with what it is matched by.
+struct Ready {
+    draft: Draft,
+    key: Option<(Value, String)>,
+}
+
+impl Batch<'_> {
+    /// # Errors
+    /// What concerns the page as a whole; rows that are refused are in the outcome.
+    pub async fn work(&self, rows: Vec<RowIn>) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        let mut drafts = Vec::with_capacity(rows.len());
+        for (line, cells) in rows {
+            match cells {
+                Ok(cells) => drafts.push(Draft::read(self.spec, &self.unit.cx.tenant, line, cells)),
+                Err(detail) => {
+                    outcome.tally.rows += 1;
+                    outcome.tally.failed += 1;
+                    outcome.errors.push(RowError::error(line, Code::UnreadableRow, detail));
+                }
+            }
+        }
+        for target in &self.spec.targets {
+            if let Source::Lookup(lookup) = &target.source {
+                self.refer(target, lookup, &mut drafts).await?;
+            }
+        }
+        let ready = self.keyed(drafts);
+        let ready = self.hold_back(ready, &mut outcome).await?;
+        self.write(ready, &mut outcome).await?;
+        outcome.errors.sort_by_key(|error| error.line);
+        Ok(outcome)
+    }
+
+    /// Fills one reference of every draft.
+    async fn refer(&self, target: &Target, lookup: &Lookup, drafts: &mut [Draft]) -> Result<()> {
+        let texts: BTreeSet<String> =
+            drafts.iter().filter_map(|d| text(self.spec, &d.cells, &lookup.column)).map(str::to_owned).collect();
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let answers = lookup::resolve(self.unit, lookup, texts.iter().map(String::as_str).collect()).await?;
+        let own = lookup.kind == self.spec.kind;
+        let absent: Vec<String> = answers
+            .values()
+            .filter_map(|a| if let Answer::Nothing(value) = a { Some(value.clone()) } else { None })
+            .collect();
+        let tried: HashSet<String> = if self.spec.dry_run && own && !absent.is_empty() {
+            deferred::seen(self.unit, self.job, "provides", &absent).await?.into_iter().collect()
+        } else {
+            HashSet::new()
+        };
+        let waits = |value: &str| own && self.hopes && !tried.contains(value);
+        let create = lookup.missing == Missing::Create;
+        let new: BTreeSet<&str> =
+            absent.iter().map(String::as_str).filter(|v| create && !tried.contains(*v) && !waits(v)).collect();
+        let created = if new.is_empty() { HashMap::new() } else { lookup::create(self.unit, lookup, new).await? };
+        for draft in drafts {
+            let Some(answer) = text(self.spec, &draft.cells, &lookup.column).and_then(|text| answers.get(text)) else {
+                continue;
+            };
+            let field = target.field.clone();
+            match answer {
+                Answer::One(id) => {
+                    draft.data.insert(field, id.to_string().into());
+                }
+                Answer::Several(n) => {
+                    let detail = format!("{n} {} records have this {}", lookup.kind, lookup.by);
+                    draft.refuse(self.spec, target, Code::AmbiguousReference, detail);
+                }
+                Answer::Unreadable(detail) => {
+                    draft.refuse(self.spec, target, Code::ReferenceNotFound, detail.as_str());
+                }
+                // In a dry run an accepted row of this file would be found: nothing of it is there to refer to.
+                Answer::Nothing(value) if tried.contains(value) => {}
+                Answer::Nothing(value) if waits(value) => {
+                    draft.waits.get_or_insert_with(|| value.clone());
+                }
+                Answer::Nothing(value) => match (lookup.missing, created.get(value)) {
+                    (Missing::Null, _) => {
+                        draft.data.insert(field, Json::Null);
+                    }
+                    (_, Some(Ok(id))) => {
+                        draft.data.insert(field, id.to_string().into());
+                    }
+                    (_, Some(Err(error))) => {
+                        let detail = format!("the {} could not be created: {error}", lookup.kind);
+                        draft.refuse(self.spec, target, Code::ReferenceNotFound, detail);
+                    }
+                    (_, None) => {
+                        let detail = format!("there is no {} with this {}", lookup.kind, lookup.by);
+                        draft.refuse(self.spec, target, Code::ReferenceNotFound, detail);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// What each draft is matched by; one without is refused.
+    fn keyed(&self, drafts: Vec<Draft>) -> Vec<Ready> {
+        let shape = self.resource.shape();
+        let field = self.spec.matching.as_deref().and_then(|name| shape.field(name));
+        let keyed = drafts.into_iter().map(|mut draft| {
+            let Some(field) = field else { return Ready { draft, key: None } };
+            let key = match draft.data.get(&field.name) {
+                Some(value) if !value.is_null() => lookup::stored(shape, field, value),
+                _ => Err("is empty, and records are matched by it".to_owned()),
+            };
+            let known = draft.errors.iter().any(|error| error.field.as_deref() == Some(&field.name));
+            if let (Err(detail), Some(target), false) =
+                (&key, self.spec.targets.iter().find(|t| t.name == field.name), known)
+            {
+                draft.refuse(self.spec, target, Code::InvalidValue, detail.as_str());
+            }
+            Ready { draft, key: key.ok() }
+        });
+        keyed.collect()
+    }
+
+    /// Puts rows off that wait, for another row or for an earlier one about the same record, and settles the refused.
+    async fn hold_back(&self, rows: Vec<Ready>, outcome: &mut Outcome) -> Result<Vec<Ready>> {
+        let mut held: HashMap<String, i64> = HashMap::new();
+        if self.waiting > 0 && self.hopes {
+            let keys: Vec<String> =
+                rows.iter().filter_map(|row| row.key.as_ref().map(|(_, text)| text.clone())).collect();
+            held = deferred::first_lines(self.unit, self.job, &keys).await?;
+        }
+        let mut ready = Vec::with_capacity(rows.len());
+        for row in rows {
+            let line = i64::try_from(row.draft.line).unwrap_or(i64::MAX);
+            let key = row.key.as_ref().map(|(_, text)| text.clone());
+            let behind = key.as_ref().and_then(|key| held.get(key)).is_some_and(|first| *first < line);
+            if !row.draft.errors.is_empty() {
+                outcome.refuse(row, Vec::new());
+            } else if row.draft.waits.is_some() || behind {
+                held.extend(key.clone().map(|key| (key, line)).filter(|(key, _)| !held.contains_key(key)));
+                let provides = self.provides(&row.draft.data);
+                let Draft { line, cells, waits: wants, .. } = row.draft;
+                outcome.waiting.push(Waiting { line, cells, wants, provides, key });
+            } else {
+                ready.push(row);
+            }
+        }
+        Ok(ready)
+    }
+
+    /// The value by which lookups into the imported kind find this row's record.
+    fn provides(&self, data: &Map<String, Json>) -> Option<String> {
+        let shape = self.resource.shape();
+        let field = shape.field(&self.spec.own_lookup()?.by)?;
+        let value = data.get(&field.name).filter(|value| !value.is_null())?;
+        lookup::stored(shape, field, value).ok().map(|(_, text)| text)
+    }
+
+    /// Writes in slices in which no two rows are about the same record: the later sees what the earlier wrote.
+    async fn write(&self, rows: Vec<Ready>, outcome: &mut Outcome) -> Result<()> {
+        let shape = self.resource.shape();
+        let field = self.spec.matching.as_deref().and_then(|name| shape.field(name));
+        let keys: HashSet<Value> =
+            rows.iter().filter_map(|row| row.key.as_ref().map(|(value, _)| value.clone())).collect();
+        let mut known = match field {
+            Some(field) => lookup::find(self.unit, shape, field, keys).await?,
+            None => HashMap::new(),
+        };
+        let mut tried: HashSet<String> = HashSet::new();
+        if self.spec.dry_run && field.is_some() {
+            let keys: Vec<String> =
+                rows.iter().filter_map(|row| row.key.as_ref().map(|(_, text)| text.clone())).collect();
+            tried.extend(deferred::seen(self.unit, self.job, "match_key", &keys).await?);
+        }
+        let mut slice: Vec<(Ready, Operation)> = Vec::with_capacity(rows.len());
+        let mut inside: HashSet<Value> = HashSet::new();
+        for row in rows {
+            if row.key.as_ref().is_some_and(|(key, _)| inside.contains(key)) {
+                self.flush(std::mem::take(&mut slice), &mut known, &tried, outcome).await?;
+                inside.clear();
+            }
+            let id = row.key.as_ref().and_then(|(key, _)| known.get(key)).and_then(|ids| ids.first()).copied();
+            match self.operation(&row, id, &tried) {
+                Ok(operation) => {
+                    inside.extend(row.key.as_ref().map(|(key, _)| key.clone()));
+                    slice.push((row, operation));
+                }
+                Err(error) => outcome.refuse(row, vec![error]),
+            }
+        }
+        self.flush(slice, &mut known, &tried, outcome).await
+    }
+
+    fn operation(&self, row: &Ready, id: Option<Uuid>, tried: &HashSet<String>) -> Result<Operation, RowError> {
+        let (mut data, since) = (row.draft.data.clone(), row.draft.since);
+        let Some(id) = id else {
+            let before = row.key.as_ref().is_some_and(|(_, key)| tried.contains(key));
+            if self.spec.mode == Mode::Update && !before {
+                let by = self.spec.matching.as_deref().unwrap_or_default();
+                let detail = format!("there is no {} with this {by}", self.spec.kind);
+                let column = self.spec.targets.iter().find(|t| t.name == by).and_then(Target::column);
+                let value = row.key.as_ref().map(|(_, text)| text.as_str());
+                return Err(RowError::error(row.draft.line, Code::NotFound, detail).at(by, column, value));
+            }
+            return Ok(Operation::Create { data, since });
+        };
+        for target in self.spec.targets.iter().filter(|t| t.access == FieldAccess::Create) {
+            data.remove(&target.field);
+        }
+        Ok(Operation::Update { id, version: None, data, since })
+    }
+
+    async fn flush(
+        &self,
+        slice: Vec<(Ready, Operation)>,
+        known: &mut HashMap<Value, Vec<Uuid>>,
+        tried: &HashSet<String>,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        if slice.is_empty() {
+            return Ok(());
+        }
+        let (rows, operations): (Vec<_>, Vec<_>) = slice.into_iter().unzip();
+        let new: Vec<bool> = operations.iter().map(|o| matches!(o, Operation::Create { .. })).collect();
+        let verdicts: Vec<Verdict> = self.resource.write(self.unit, operations).await?;
+        for ((row, new), verdict) in rows.into_iter().zip(new).zip(verdicts) {
+            match verdict {
+                Ok(written) => {
+                    let again = row.key.as_ref().is_some_and(|(_, key)| tried.contains(key));
+                    match (new && !again, written.changed) {
+                        (true, _) => outcome.tally.created += 1,
+                        (false, true) => outcome.tally.updated += 1,
+                        (false, false) => outcome.tally.unchanged += 1,
+                    }
+                    if let Some((key, _)) = &row.key {
+                        known.insert(key.clone(), vec![written.id]);
+                    }
+                    let provides = self.provides(&row.draft.data);
+                    outcome.accept(self, row, provides);
+                }
+                Err(Error::Database(source)) => return Err(Error::Database(source)),
+                Err(error) => {
+                    let errors = self.explained(&row.draft, &error);
+                    outcome.refuse(row, errors);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A refused write in terms of the file.
+    fn explained(&self, draft: &Draft, error: &Error) -> Vec<RowError> {
+        let named = RowError::of(draft.line, error).into_iter().map(|(field, error)| {
+            let Some(field) = field else { return error };
+            let column = self.spec.targets.iter().find(|t| t.field == field).and_then(Target::column);
+            let value = column.and_then(|column| text(self.spec, &draft.cells, column));
+            error.at(&field, column, value)
+        });
+        named.collect()
+    }
+}
+
+impl Outcome {
+    fn refuse(&mut self, row: Ready, more: Vec<RowError>) {
+        self.tally.rows += 1;
+        self.tally.failed += 1;
+        self.settled.keys.extend(row.key.map(|(_, key)| key));
+        self.errors.extend(row.draft.errors);
+        self.errors.extend(more);
+    }
+
+    fn accept(&mut self, batch: &Batch<'_>, row: Ready, provides: Option<String>) {
+        let (spec, draft) = (batch.spec, &row.draft);
+        self.tally.rows += 1;
+        for (column, cell) in spec.columns.iter().zip(&draft.cells) {
+            match cell {
+                Cell::Text(text) => {
+                    if spec.replace.get(column).is_some_and(|words| words.contains_key(text)) {
+                        let of_column: &mut BTreeMap<_, _> = self.tally.replaced.entry(column.clone()).or_default();
+                        *of_column.entry(text.clone()).or_default() += 1;
+                    }
+                }
+                Cell::Empty | Cell::Absent => *self.tally.empty.entry(column.clone()).or_default() += 1,
+            }
+        }
+        let warnings = draft.warnings(spec, &batch.unit.cx.tenant);
+        self.tally.warnings += warnings.len() as u64;
+        self.errors.extend(warnings);
+        let key = row.key.map(|(_, key)| key);
+        self.settled.values.extend(provides.clone());
+        self.settled.keys.extend(key.clone());
+        self.settled.accepted.push((draft.line, provides, key));
+    }
+}

@@ -1,0 +1,215 @@
+//! The stored file as rows of the cells that the mapping reads.
+
+use std::collections::VecDeque;
+
+use encoding_rs::Encoding;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+use super::{
+    spec::{Spec, escaped},
+    split::{Format, Position, RawRow, Splitter},
+};
+use crate::{
+    context::Context,
+    error::{Code, Error, Result, Violation, unknown},
+    jobs::input,
+};
+
+/// One cell. CSV knows no difference between nothing and an empty text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cell {
+    /// The row's object lacks the key: the field is left alone.
+    Absent,
+    Empty,
+    Text(String),
+}
+
+/// One row: the cells of [`Spec::columns`] in their order, or why it cannot be read.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub line: u64,
+    pub after: Position,
+    pub cells: Result<Vec<Cell>, String>,
+}
+
+/// How rows are read: what the header says.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    format: Format,
+    encoding: &'static Encoding,
+    columns: Vec<String>,
+    /// Place of each column in a CSV row, and how many a row has.
+    places: Vec<usize>,
+    width: usize,
+    /// Columns of the header that the mapping does not read.
+    pub unread: Vec<String>,
+    /// Where the rows begin.
+    pub start: Position,
+}
+
+impl Layout {
+    /// Reads the head of a file: `first` are its first bytes, at least a mebibyte or all of it.
+    ///
+    /// # Errors
+    /// `Invalid`: an empty file, an unreadable header, a column that the mapping names and the header lacks.
+    pub fn read(spec: &Spec, first: &[u8]) -> Result<Self> {
+        let unreadable = |detail: &str| Error::invalid("file", Code::UnreadableFile, detail);
+        if first.starts_with(&[0xFF, 0xFE]) || first.starts_with(&[0xFE, 0xFF]) {
+            return Err(unreadable("is UTF-16; save it as UTF-8"));
+        }
+        let mark = Encoding::for_bom(first).map_or(0, |(_, len)| len);
+        let mut splitter = Splitter::new(spec.format, Position::default());
+        splitter.feed(first);
+        splitter.end();
+        splitter.step_over(mark);
+        let start = Position { offset: mark as u64, line: 0 };
+        let row = splitter.next_row().ok_or_else(|| unreadable("is empty"))?;
+        let mut layout = Self {
+            format: spec.format,
+            encoding: spec.encoding,
+            columns: spec.columns.clone(),
+            places: Vec::new(),
+            width: 1,
+            unread: Vec::new(),
+            start,
+        };
+        if spec.format == Format::Ndjson {
+            return Ok(layout);
+        }
+        let cells = row.cells.map_err(|detail| unreadable(&format!("has a header that {detail}")))?;
+        let header = cells
+            .iter()
+            .map(|cell| decoded(spec.encoding, cell).map(|text| text.trim().to_owned()))
+            .collect::<Option<Vec<String>>>()
+            .ok_or_else(|| unreadable(&format!("has a header that is not {}", spec.encoding.name())))?;
+        layout.start = row.after;
+        layout.width = header.len();
+        layout.places = places(spec, &header)?;
+        layout.unread = header.into_iter().filter(|name| spec.slot(name).is_none()).collect();
+        Ok(layout)
+    }
+
+    fn row(&self, raw: RawRow) -> Row {
+        let cells = raw.cells.and_then(|cells| match self.format {
+            Format::Csv => self.csv(&cells),
+            Format::Ndjson => self.ndjson(cells.first().map(Vec::as_slice).unwrap_or_default()),
+        });
+        Row { line: raw.line, after: raw.after, cells }
+    }
+
+    fn csv(&self, cells: &[Vec<u8>]) -> Result<Vec<Cell>, String> {
+        if cells.len() != self.width {
+            return Err(format!("has {} cells where the header has {}", cells.len(), self.width));
+        }
+        self.places.iter().map(|place| self.text(cells.get(*place).map(Vec::as_slice).unwrap_or_default())).collect()
+    }
+
+    fn text(&self, bytes: &[u8]) -> Result<Cell, String> {
+        let text = decoded(self.encoding, bytes)
+            .ok_or_else(|| format!("has bytes that are not {}: is the encoding right?", self.encoding.name()))?;
+        Ok(if text.trim().is_empty() { Cell::Empty } else { Cell::Text(text.into_owned()) })
+    }
+
+    fn ndjson(&self, line: &[u8]) -> Result<Vec<Cell>, String> {
+        let text = decoded(self.encoding, line)
+            .ok_or_else(|| format!("has bytes that are not {}: is the encoding right?", self.encoding.name()))?;
+        let object: Map<String, Json> =
+            serde_json::from_str(&text).map_err(|source| format!("is not a JSON object: {source}"))?;
+        let cell = |column: &String| match object.get(column) {
+            None => Cell::Absent,
+            Some(Json::Null) => Cell::Empty,
+            Some(Json::String(text)) if text.trim().is_empty() => Cell::Empty,
+            Some(Json::String(text)) => Cell::Text(text.clone()),
+            Some(other) => Cell::Text(other.to_string()),
+        };
+        Ok(self.columns.iter().map(cell).collect())
+    }
+}
+
+fn places(spec: &Spec, header: &[String]) -> Result<Vec<usize>> {
+    let mut broken = Vec::new();
+    let mut places = Vec::with_capacity(spec.columns.len());
+    for column in &spec.columns {
+        let mut found = header.iter().enumerate().filter(|(_, name)| *name == column).map(|(place, _)| place);
+        let detail = match (found.next(), found.next()) {
+            (Some(place), None) => {
+                places.push(place);
+                continue;
+            }
+            (Some(_), Some(_)) => format!("the file has several columns `{column}`"),
+            (None, _) => unknown("column", column, header.iter().map(String::as_str)),
+        };
+        let users = spec.targets.iter().filter(|target| target.column() == Some(column));
+        broken.extend(users.map(|target| Violation {
+            pointer: format!("/mapping/{}/column", escaped(&target.name)),
+            code: Code::UnknownColumn,
+            detail: detail.clone(),
+        }));
+    }
+    if broken.is_empty() { Ok(places) } else { Err(Error::Invalid(broken)) }
+}
+
+/// The text, or `None` where the bytes are not of the encoding.
+fn decoded<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Option<std::borrow::Cow<'a, str>> {
+    encoding.decode_without_bom_handling_and_without_replacement(bytes)
+}
+
+/// Rows of a job's stored file, a chunk in memory at a time.
+pub struct Source<'a> {
+    cx: &'a Context,
+    job: Uuid,
+    layout: Layout,
+    /// On its way between here and the thread that splits; `None` after the end.
+    splitter: Option<Splitter>,
+    rows: VecDeque<Row>,
+    chunk: i64,
+    skip: usize,
+}
+
+impl<'a> Source<'a> {
+    /// Opens the file after `from`, or at its first row.
+    ///
+    /// # Errors
+    /// As [`Layout::read`]; the database.
+    pub async fn open(cx: &'a Context, job: Uuid, spec: &Spec, from: Option<Position>) -> Result<Self> {
+        let first = input::read(cx, job, 0).await?.unwrap_or_default();
+        let layout = Layout::read(spec, &first)?;
+        let at = from.unwrap_or(layout.start);
+        let chunk = i64::try_from(at.offset / input::CHUNK as u64).unwrap_or(i64::MAX);
+        let skip = usize::try_from(at.offset % input::CHUNK as u64).unwrap_or(0);
+        let splitter = Some(Splitter::new(spec.format, at));
+        Ok(Self { cx, job, layout, splitter, rows: VecDeque::new(), chunk, skip })
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The next rows, at most `limit`; none after the last.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn page(&mut self, limit: usize) -> Result<Vec<Row>> {
+        while self.rows.len() < limit {
+            let Some(mut splitter) = self.splitter.take() else { break };
+            let bytes = input::read(self.cx, self.job, self.chunk).await?;
+            let (skip, layout) = (std::mem::take(&mut self.skip), self.layout.clone());
+            self.chunk += 1;
+            let split = tokio::task::spawn_blocking(move || {
+                match &bytes {
+                    Some(bytes) => splitter.feed(bytes.get(skip..).unwrap_or_default()),
+                    None => splitter.end(),
+                }
+                let rows: Vec<Row> = std::iter::from_fn(|| splitter.next_row()).map(|raw| layout.row(raw)).collect();
+                (Some(splitter).filter(|_| bytes.is_some()), rows)
+            });
+            let (splitter, rows) = split.await.map_err(|source| Error::internal("splitting does not panic", source))?;
+            self.splitter = splitter;
+            self.rows.extend(rows);
+        }
+        Ok(self.rows.drain(..limit.min(self.rows.len())).collect())
+    }
+}

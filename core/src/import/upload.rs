@@ -1,0 +1,92 @@
+//! A file on its way in, stored in chunks while it arrives.
+
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::{IMPORT, source::Layout, spec::Spec, split::RowCount};
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    jobs::{self, input},
+};
+
+/// An import that is being sent.
+pub struct Upload<'a> {
+    cx: &'a Context,
+    job: Uuid,
+    given: Json,
+    spec: Spec,
+    buffer: Vec<u8>,
+    chunks: i64,
+    count: RowCount,
+}
+
+impl<'a> Upload<'a> {
+    /// Checks the spec and the actor's rights, before any of the file is taken.
+    ///
+    /// # Errors
+    /// `Invalid` with everything wrong in the spec; `Forbidden`.
+    pub fn begin(cx: &'a Context, given: Json) -> Result<Self> {
+        let spec = Spec::parse(cx, &given)?;
+        let kind = cx.world.registry.kind(spec.kind);
+        let kind = kind.ok_or_else(|| Error::internal("the spec's kind is of the registry", spec.kind))?;
+        spec.allowed(cx, kind.shape())?;
+        let job = cx.new_id();
+        Ok(Self { cx, job, given, spec, buffer: Vec::new(), chunks: 0, count: RowCount::default() })
+    }
+
+    /// Takes the next bytes of the file, whatever their number.
+    ///
+    /// # Errors
+    /// `Invalid` as soon as the file's head shows that it does not fit the spec. Nothing is left behind.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.count.feed(self.spec.format, bytes);
+        self.buffer.extend_from_slice(bytes);
+        while self.buffer.len() >= input::CHUNK {
+            let rest = self.buffer.split_off(input::CHUNK);
+            let chunk = std::mem::replace(&mut self.buffer, rest);
+            self.store(chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// The whole file is here: asks for the job.
+    ///
+    /// # Errors
+    /// As [`Upload::write`].
+    pub async fn finish(mut self) -> Result<Uuid> {
+        if !self.buffer.is_empty() || self.chunks == 0 {
+            let last = std::mem::take(&mut self.buffer);
+            self.store(last).await?;
+        }
+        let rows = self.count.rows(self.spec.format);
+        let enqueued = async {
+            let unit = self.cx.begin().await?;
+            jobs::enqueue_as(&unit, self.job, IMPORT, json!({"spec": self.given, "rows": rows})).await?;
+            unit.commit().await
+        };
+        match enqueued.await {
+            Ok(()) => Ok(self.job),
+            Err(error) => {
+                self.abandon().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes what was stored: the sender has gone.
+    pub async fn abandon(&self) {
+        if let Err(error) = input::discard(self.cx, self.job).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "a broken upload stays until the next start");
+        }
+    }
+
+    async fn store(&mut self, chunk: Vec<u8>) -> Result<()> {
+        if self.chunks == 0 {
+            Layout::read(&self.spec, &chunk)?;
+        }
+        input::append(self.cx, self.job, self.chunks, chunk).await?;
+        self.chunks += 1;
+        Ok(())
+    }
+}
