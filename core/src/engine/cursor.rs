@@ -52,8 +52,8 @@ impl Cursor {
         let payload = Payload { msg: sealed, aad: binding.as_bytes() };
         let plain = cipher(secret).decrypt(&(*nonce).into(), payload).ok()?;
         let (back, values): (bool, Vec<Json>) = serde_json::from_slice(&plain).ok()?;
-        let values: Vec<Value> = values.iter().zip(kinds).map(|(json, kind)| decode(json, kind)).collect();
-        (values.len() == kinds.len()).then_some(Self { back, values })
+        let values = (values.len() == kinds.len()).then_some(values)?;
+        Some(Self { back, values: values.iter().zip(kinds).map(|(json, kind)| decode(json, kind)).collect() })
     }
 }
 

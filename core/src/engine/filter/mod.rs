@@ -15,7 +15,7 @@
 //! value      = string | number , [ currency ] | "true" | "false" ;
 //! string     = a JSON string, in double quotes ;
 //! number     = [ "-" ] , digits , [ "." , digits ] ;
-//! currency   = three capital letters ;
+//! currency   = an ISO 4217 code ;
 //! ```
 //!
 //! Keywords are written in either case. `NOT` binds closest; where `AND` and `OR` mix, parentheses say what is meant.

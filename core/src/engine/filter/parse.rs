@@ -6,7 +6,10 @@ use super::{
     Check, Filter, Literal, MAX_DEPTH, Test,
     lex::{Placed, Token, character, syntax, tokens},
 };
-use crate::error::{Code, Error, Result, Violation, nearest};
+use crate::{
+    error::{Code, Error, Result, Violation, nearest},
+    values::Currency,
+};
 
 const KEYWORDS: [&str; 9] = ["AND", "OR", "NOT", "IN", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"];
 const FUNCTIONS: [&str; 2] = ["contains", "starts_with"];
@@ -169,9 +172,7 @@ impl<'p> Parser<'p> {
         let at = self.at();
         self.advance();
         if let Token::Word(code) = self.peek()
-            && code.len() == 3
-            && code.bytes().all(|b| b.is_ascii_uppercase())
-            && !KEYWORDS.contains(code)
+            && Currency::parse(code).is_ok()
         {
             let amount = format!("{digits} {code}");
             self.advance();
