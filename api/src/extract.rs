@@ -63,7 +63,7 @@ impl FromRequest for Caller {
         let token = bearer(request);
         Box::pin(async move {
             let (world, request_id) = (app?.world.clone(), request_id.await?.0);
-            let (tenant, actor) = crate::auth::actor_of_token(&world, &token?).await?;
+            let (tenant, actor) = world.gate.actor_of_token(&world, &token?).await?;
             Ok(Self(Context { world, tenant, actor, request_id: Some(request_id) }))
         })
     }

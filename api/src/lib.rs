@@ -1,6 +1,5 @@
 //! The HTTP surface. It knows no kind of record by name, and no plugin.
 
-mod auth;
 mod docs;
 pub mod extract;
 mod health;

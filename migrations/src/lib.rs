@@ -7,6 +7,7 @@ mod m20261122_000002_customers;
 mod m20261122_000003_sales;
 mod m20261122_000004_intervals;
 mod m20261122_000010_jobs;
+mod m20261122_000020_access;
 mod table;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_sales::Migration),
             Box::new(m20261122_000004_intervals::Migration),
             Box::new(m20261122_000010_jobs::Migration),
+            Box::new(m20261122_000020_access::Migration),
         ]
     }
 }

@@ -1,14 +1,23 @@
 //! Actions: what is not one of the generic operations on a kind. One file a family, each with its `routes` and the
 //! `Doc` that describes them.
 
+mod auth;
+
 use actix_web::web;
 use utoipa::OpenApi;
 
 /// Registers every action. Routes here come before the generic resource: for a method they do not take, the generic
 /// one is asked next.
-pub(crate) fn all(_cfg: &mut web::ServiceConfig) {}
+pub(crate) fn all(cfg: &mut web::ServiceConfig) {
+    cfg.configure(auth::routes);
+}
 
 /// The descriptions of the same.
 pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
-    vec![crate::health::Doc::openapi(), crate::metrics::Doc::openapi(), crate::problem::Doc::openapi()]
+    vec![
+        auth::Doc::openapi(),
+        crate::health::Doc::openapi(),
+        crate::metrics::Doc::openapi(),
+        crate::problem::Doc::openapi(),
+    ]
 }

@@ -3,7 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Role, rights_of, token};
+use super::{Role, may_act, rights_of, token};
 use crate::{context::Context, error::Result};
 
 /// Who the caller is.
@@ -40,6 +40,7 @@ pub struct MyTenant {
 /// # Errors
 /// `invalid_token` where no user stands behind the caller.
 pub async fn me(cx: &Context) -> Result<Me> {
+    may_act(&cx.actor, "me:read")?;
     let sql = "select id, email, name from \"user\" where tenant_id = $1 and id = $2 and deleted_at is null";
     let values = [cx.tenant.id.into(), cx.actor.user.into()];
     let row = cx.store().read.query_one_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;

@@ -3,6 +3,7 @@
 //! Nothing is allowed that [`rights`](may) does not name, and nothing is reached that [`Reach`] does not hold.
 
 mod actor;
+mod credential;
 mod gate;
 mod me;
 mod password;
@@ -16,13 +17,14 @@ mod token;
 
 pub use self::{
     actor::{Actor, Reach, actor_of_user},
+    credential::{change_password, set_password},
     gate::{Gate, GateOptions},
     me::{Me, MyTenant, MyUser, me},
     password::Cost,
     rights::{may, may_act, rights_of},
     role::Role,
     secrets::{Secret, Secrets},
-    session::{Tokens, login, logout, refresh, set_password},
+    session::{Tokens, login, logout, refresh},
     token::Claims,
 };
 

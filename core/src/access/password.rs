@@ -137,13 +137,15 @@ fn hash(argon: &Argon2<'_>, password: &str) -> Result<String> {
 }
 
 fn verify(argon: &Argon2<'_>, password: &str, stored: &str) -> Result<Verdict> {
-    let broken = |source| Error::internal("a stored password hash can be read", source);
-    let parsed =
-        PasswordHash::new(stored).map_err(|source| Error::internal("a stored password hash is PHC", source))?;
+    let broken = |source: String| Error::internal("a stored password hash can be read", source);
+    let parsed = PasswordHash::new(stored).map_err(|source| broken(source.to_string()))?;
+    if parsed.hash.is_none() {
+        return Err(broken("it is cut off".to_owned()));
+    }
     match argon.verify_password(password.as_bytes(), &parsed) {
         Ok(()) => {}
         Err(argon2::password_hash::Error::PasswordInvalid) => return Ok(Verdict::Wrong),
-        Err(source) => return Err(broken(source)),
+        Err(source) => return Err(broken(source.to_string())),
     }
     let same = Params::try_from(&parsed).is_ok_and(|params| {
         let ours = argon.params();

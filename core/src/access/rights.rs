@@ -33,6 +33,7 @@ fn verbs(role: Role, class: Class) -> &'static [Verb] {
 }
 
 const ADMIN: &[Role] = &[Role::Admin];
+const EVERYONE: &[Role] = &[Role::Admin, Role::Manager, Role::Rep];
 const MANAGERS: &[Role] = &[Role::Admin, Role::Manager];
 
 /// What can be done beside the verbs of record kinds, and who may.
@@ -43,6 +44,8 @@ const ACTIONS: &[(&str, &[Role])] = &[
     ("installation:update", ADMIN),
     ("job:cancel", MANAGERS),
     ("job:read", MANAGERS),
+    ("me:read", EVERYONE),
+    ("me:update", EVERYONE),
     ("plugin:create", ADMIN),
     ("plugin_run:create", ADMIN),
     ("plugin_run:simulate", MANAGERS),

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Actor, Secret,
+    Actor, Secret, credential,
     password::{self, Verdict},
     secrets::digest,
     throttle::Attempt,
@@ -65,7 +65,7 @@ pub async fn login(
     gate.throttle.check(attempt, world.clock.now())?;
     let turn = gate.passwords.turn().await?;
     gate.throttle.check(attempt, world.clock.now())?; // the ones before us in the queue may have failed
-    let known = known(&world.store, tenant, email).await?;
+    let known = credential::find(&world.store, tenant, email).await?;
     let possible = password::of_possible_length(password);
     let stored = known.as_ref().map(|(_, _, hash)| hash.as_str()).filter(|_| possible);
     let empty = Secret::new("");
@@ -84,7 +84,7 @@ pub async fn login(
     let cx = internal(world, tenant);
     let unit = cx.begin().await?;
     if let Some(hash) = again {
-        store_password(&unit, user, &hash).await?;
+        credential::store(&unit, user, &hash).await?;
     }
     forget_expired(&unit, user).await?;
     let session = cx.new_id();
@@ -109,7 +109,7 @@ pub async fn refresh(world: &Arc<World>, refresh_token: &Secret) -> Result<Token
     let expires: DateTime<Utc> = row.try_get("", "expires_at")?;
     if row.try_get::<Option<DateTime<Utc>>>("", "used_at")?.is_some() {
         if alive {
-            end(&unit, Ending::Session(session)).await?;
+            end(&unit, "id", session).await?;
             unit.commit().await?;
         }
         return Err(Error::Unauthenticated {
@@ -138,26 +138,7 @@ pub async fn logout(world: &Arc<World>, refresh_token: &Secret) -> Result<()> {
     let Some((tenant, session)) = family(world, refresh_token).await? else { return Ok(()) };
     let cx = internal(world, tenant);
     let unit = cx.begin().await?;
-    end(&unit, Ending::Session(session)).await?;
-    unit.commit().await
-}
-
-/// Sets a user's password and ends all their sessions.
-///
-/// # Errors
-/// `Invalid` at `password`; `NotFound`.
-pub async fn set_password(cx: &Context, user: Uuid, password: &Secret) -> Result<()> {
-    let sql = "select email, name from \"user\" where tenant_id = $1 and id = $2 and deleted_at is null";
-    let values = [cx.tenant.id.into(), user.into()];
-    let found = cx.store().read.query_one_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
-    let row = found.ok_or_else(|| Error::not_found("user", user))?;
-    let (email, name): (String, String) = (row.try_get("", "email")?, row.try_get("", "name")?);
-    let local = email.split('@').next().unwrap_or_default();
-    password::acceptable("password", password, &[&email, local, &name, &cx.tenant.slug])?;
-    let hash = cx.world.gate.passwords.turn().await?.hash(password).await?;
-    let unit = cx.begin().await?;
-    store_password(&unit, user, &hash).await?;
-    end(&unit, Ending::User(user)).await?;
+    end(&unit, "id", session).await?;
     unit.commit().await
 }
 
@@ -166,29 +147,6 @@ pub(super) async fn is_alive(store: &Store, tenant: Uuid, session: Uuid) -> Resu
     let sql = "select 1 from session where tenant_id = $1 and id = $2 and ended_at is null";
     let statement = Statement::from_sql_and_values(store.backend, sql, [tenant.into(), session.into()]);
     Ok(store.read.query_one_raw(statement).await?.is_some())
-}
-
-/// Stores the hash of a user's password.
-pub(super) async fn store_password(unit: &Unit<'_>, user: Uuid, hash: &str) -> Result<()> {
-    let sql = "insert into credential (tenant_id, user_id, password_hash, changed_at) values ($1, $2, $3, $4) \
-               on conflict (tenant_id, user_id) do update set password_hash = excluded.password_hash, \
-               changed_at = excluded.changed_at";
-    execute(unit, sql, [unit.cx.tenant.id.into(), user.into(), hash.into(), unit.now.into()]).await
-}
-
-/// Tenant, user and password hash of an active user, in one statement whatever is missing.
-async fn known(store: &Store, tenant: &str, email: &str) -> Result<Option<(Uuid, Uuid, String)>> {
-    if [tenant, email].iter().any(|text| text.len() > 254 || text.contains('\0')) {
-        return Ok(None);
-    }
-    let sql = "select tenant.id as tenant, person.id as person, password_hash from tenant \
-               join \"user\" as person on person.tenant_id = tenant.id and person.deleted_at is null \
-               join credential on credential.tenant_id = tenant.id and credential.user_id = person.id \
-               where slug = $1 and email = $2 and state = $3";
-    let values = [tenant.into(), email.to_lowercase().into(), State::Active.into()];
-    let row = store.read.query_one_raw(Statement::from_sql_and_values(store.backend, sql, values)).await?;
-    row.map(|row| Ok((row.try_get("", "tenant")?, row.try_get("", "person")?, row.try_get("", "password_hash")?)))
-        .transpose()
 }
 
 /// Tenant and session of a refresh token, whatever its state.
@@ -246,24 +204,15 @@ async fn forget_expired(unit: &Unit<'_>, user: Uuid) -> Result<()> {
     execute(unit, sql, [unit.cx.tenant.id.into(), user.into(), unit.now.into()]).await
 }
 
-/// What ends together: one session, or all of a user.
-enum Ending {
-    Session(Uuid),
-    User(Uuid),
-}
-
-async fn end(unit: &Unit<'_>, what: Ending) -> Result<()> {
-    let (column, id) = match what {
-        Ending::Session(id) => ("id", id),
-        Ending::User(id) => ("user_id", id),
-    };
+/// Ends one session (`column` is `id`) or all of a user (`user_id`), with everything that was issued in it.
+pub(super) async fn end(unit: &Unit<'_>, column: &'static str, id: Uuid) -> Result<()> {
     let sql = format!("update session set ended_at = $3 where tenant_id = $1 and {column} = $2 and ended_at is null");
     execute(unit, &sql, [unit.cx.tenant.id.into(), id.into(), unit.now.into()]).await?;
     unit.changes_access();
     Ok(())
 }
 
-async fn execute<const N: usize>(unit: &Unit<'_>, sql: &str, values: [Value; N]) -> Result<()> {
+pub(super) async fn execute<const N: usize>(unit: &Unit<'_>, sql: &str, values: [Value; N]) -> Result<()> {
     unit.txn.execute_raw(Statement::from_sql_and_values(unit.cx.backend(), sql, values)).await?;
     Ok(())
 }

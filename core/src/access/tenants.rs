@@ -10,7 +10,7 @@ use sea_orm::{
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::{Actor, Secret, password, session};
+use super::{Actor, Secret, credential, password};
 use crate::{
     context::{Context, Tenant, Unit, World},
     engine::{Operation, Record, Since},
@@ -71,7 +71,7 @@ pub async fn create(world: &Arc<World>, new: NewTenant) -> Result<Context> {
     let users = users.ok_or_else(|| Error::internal("users are a kind", "they are not registered"))?;
     let written = users.write(&unit, vec![Operation::Create { data, since: Since::default() }]).await?;
     for verdict in written {
-        session::store_password(&unit, verdict?.id, &hash).await?;
+        credential::store(&unit, verdict?.id, &hash).await?;
     }
     unit.commit().await?;
     Ok(cx)

@@ -1,0 +1,164 @@
+//! Logging in and out, and who one is.
+
+use std::net::IpAddr;
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use ripen_core::access::{self, Me, Secret, Tokens};
+use serde::Deserialize;
+use utoipa::{OpenApi, ToSchema};
+
+use crate::{
+    Problem,
+    extract::{Body, Caller, Id, Parameters},
+    server::App,
+};
+
+type Answer = Result<HttpResponse, Problem>;
+
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/.well-known/jwks.json", web::get().to(keys))
+        .route("/v1/auth/login", web::post().to(login))
+        .route("/v1/auth/refresh", web::post().to(refresh))
+        .route("/v1/auth/logout", web::post().to(logout))
+        .route("/v1/me", web::get().to(me))
+        .route("/v1/me/password", web::put().to(change_password))
+        .route("/v1/users/{id}/password", web::put().to(set_password));
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(keys, login, refresh, logout, me, change_password, set_password),
+    components(schemas(Login, Refresh, NewPassword, ChangedPassword, Tokens, Me)),
+    tags((name = "auth", description = "Who asks. A login gives an access token for the `Authorization` header and a \
+        refresh token that buys the next pair, once."))
+)]
+pub(crate) struct Doc;
+
+/// Name and password of a user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    /// The tenant's slug.
+    #[schema(example = "demo")]
+    tenant: String,
+    #[schema(example = "admin@demo.example")]
+    email: String,
+    password: Secret,
+}
+
+/// A refresh token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refresh {
+    refresh_token: Secret,
+}
+
+/// A password to be: 10 characters or more, not a common one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewPassword {
+    password: Secret,
+}
+
+/// One's own new password, with the present one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangedPassword {
+    current_password: Secret,
+    password: Secret,
+}
+
+/// The keys that check access tokens
+///
+/// A JSON Web Key Set (RFC 7517).
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "get_keys", tag = "auth",
+    extensions(("x-right" = json!("public"))), responses((status = 200, description = "The public keys.")))]
+async fn keys(app: web::Data<App>, parameters: Parameters) -> Answer {
+    let [] = parameters.take([])?;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(app.world.gate.keys()))
+}
+
+/// Log in
+///
+/// The same answer whichever of the three is wrong. After five failures the waits between attempts double.
+#[utoipa::path(post, path = "/v1/auth/login", operation_id = "login", tag = "auth", request_body = Login,
+    extensions(("x-right" = json!("public"))),
+    responses((status = 200, description = "Logged in.", body = Tokens), (status = 401, description = "Something is wrong.")))]
+async fn login(app: web::Data<App>, request: HttpRequest, parameters: Parameters, body: Body<Login>) -> Answer {
+    let [] = parameters.take([])?;
+    let Login { tenant, email, password } = body.0;
+    let tokens = access::login(&app.world, &tenant, &email, &password, address(&request)).await?;
+    Ok(secret(&tokens))
+}
+
+/// Get the next pair of tokens
+///
+/// A refresh token works once. One that was used before ends the session: it must have been copied.
+#[utoipa::path(post, path = "/v1/auth/refresh", operation_id = "refresh", tag = "auth", request_body = Refresh,
+    extensions(("x-right" = json!("public"))),
+    responses((status = 200, description = "The next pair.", body = Tokens), (status = 401, description = "Log in again.")))]
+async fn refresh(app: web::Data<App>, parameters: Parameters, body: Body<Refresh>) -> Answer {
+    let [] = parameters.take([])?;
+    Ok(secret(&access::refresh(&app.world, &body.0.refresh_token).await?))
+}
+
+/// Log out
+///
+/// Ends the session of the refresh token; its access tokens stop at once. A token that is not known is no failure.
+#[utoipa::path(post, path = "/v1/auth/logout", operation_id = "logout", tag = "auth", request_body = Refresh,
+    extensions(("x-right" = json!("public"))), responses((status = 204, description = "The session has ended.")))]
+async fn logout(app: web::Data<App>, parameters: Parameters, body: Body<Refresh>) -> Answer {
+    let [] = parameters.take([])?;
+    access::logout(&app.world, &body.0.refresh_token).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Who I am
+///
+/// The user, the tenant, the role, and every right it has.
+#[utoipa::path(get, path = "/v1/me", operation_id = "get_me", tag = "auth", extensions(("x-right" = json!("me:read"))),
+    responses((status = 200, description = "You.", body = Me)))]
+async fn me(caller: Caller, parameters: Parameters) -> Answer {
+    let [] = parameters.take([])?;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(access::me(&caller).await?))
+}
+
+/// Change my password
+///
+/// Ends all my sessions.
+#[utoipa::path(put, path = "/v1/me/password", operation_id = "change_my_password", tag = "auth",
+    request_body = ChangedPassword, extensions(("x-right" = json!("me:update"))),
+    responses((status = 204, description = "Changed; log in again.")))]
+async fn change_password(
+    caller: Caller,
+    request: HttpRequest,
+    parameters: Parameters,
+    body: Body<ChangedPassword>,
+) -> Answer {
+    let [] = parameters.take([])?;
+    let ChangedPassword { current_password, password } = body.0;
+    access::change_password(&caller, &current_password, &password, address(&request)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Set a user's password
+///
+/// Ends all their sessions.
+#[utoipa::path(put, path = "/v1/users/{id}/password", operation_id = "set_user_password", tag = "auth",
+    params(("id" = uuid::Uuid, Path, description = "The user.")), request_body = NewPassword,
+    extensions(("x-right" = json!("user:set_password"))), responses((status = 204, description = "Set.")))]
+async fn set_password(caller: Caller, id: Id, parameters: Parameters, body: Body<NewPassword>) -> Answer {
+    let [] = parameters.take([])?;
+    access::set_password(&caller, id.0, &body.0.password).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The client as the connection knows it: headers that claim another address are anybody's to write.
+fn address(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip())
+}
+
+/// An answer that nobody on the way may keep.
+fn secret(tokens: &Tokens) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens)
+}
