@@ -1,1 +1,163 @@
+//! Ripen: a headless CRM core with explainable plugins. `build` makes the whole server from its settings.
 
+pub mod cli;
+pub mod config;
+mod outside;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use ripen_api::{App, Catalogue, Document, Http, Metrics, Readiness};
+use ripen_core::{
+    access::Secrets,
+    context::World,
+    engine::Registry,
+    error::{Error, Result},
+    ports::Sandbox,
+    records,
+    store::Store,
+};
+use ripen_migrations::{Migrator, MigratorTrait};
+use ripen_plugins::{CacheSettings, Compiler, Host, HostError, HostSettings};
+
+pub use self::{config::Config, outside::Outside};
+
+/// The server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the directory {path} cannot be made")]
+    Directory { path: String, source: io::Error },
+    #[error("the database cannot be opened")]
+    Database(#[source] Error),
+    #[error("the database lacks {0} migration(s) of this release: run `ripen migrate`")]
+    Behind(usize),
+    #[error(transparent)]
+    Plugins(#[from] HostError),
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Metrics(#[from] ripen_api::MetricsError),
+}
+
+/// A server that runs: HTTP and everything behind it.
+pub struct Server {
+    pub world: Arc<World>,
+    http: Http,
+    drain: Duration,
+}
+
+/// Builds the world and serves it: what `ripen serve` and the tests start.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn build(config: &Config, outside: Outside) -> Result<Server, StartError> {
+    let world = world(config, outside).await?;
+    let catalogue = catalogue();
+    let app = App {
+        document: Document::new(&world.registry, &catalogue),
+        catalogue,
+        metrics: Metrics::new()?,
+        limits: config.limits(),
+        readiness: Arc::new(AtHead(world.store.clone())),
+        stopping: false.into(),
+        world: world.clone(),
+    };
+    let http = ripen_api::start(app, &config.http())
+        .map_err(|source| StartError::Listen { address: config.server.listen, source })?;
+    Ok(Server { world, http, drain: Duration::from_secs(config.server.drain_s) })
+}
+
+/// Everything one process shares, over a database whose tables are those of this release.
+///
+/// # Errors
+/// What keeps it from being built.
+pub async fn world(config: &Config, outside: Outside) -> Result<Arc<World>, StartError> {
+    let store = store(config).await?;
+    match pending(&store).await.map_err(StartError::Database)? {
+        0 => {}
+        behind => return Err(StartError::Behind(behind)),
+    }
+    let secrets = Secrets::load(&store).await.map_err(StartError::Database)?;
+    let host = Host::new(HostSettings {
+        compiler: compiler(),
+        cache: Some(CacheSettings { directory: config.dir.join("plugins"), secret: secrets.plugin_cache.to_vec() }),
+        ..HostSettings::default()
+    })?;
+    Ok(Arc::new(World {
+        store,
+        registry: registry(),
+        clock: outside.clock,
+        ids: outside.ids,
+        secrets,
+        plugins: Sandbox::new(Arc::new(host)),
+        committed: tokio::sync::Notify::new(),
+    }))
+}
+
+/// Every kind of record.
+pub fn registry() -> Registry {
+    records::all()
+}
+
+/// Every problem code: the core's and the plugin host's.
+pub fn catalogue() -> Catalogue {
+    Catalogue::new(ripen_plugins::CODES.iter().map(|code| (code.code, code.title)))
+}
+
+/// Opens the database, whatever its tables are.
+///
+/// # Errors
+/// It cannot be opened.
+pub async fn store(config: &Config) -> Result<Store, StartError> {
+    std::fs::create_dir_all(&config.dir)
+        .map_err(|source| StartError::Directory { path: config.dir.display().to_string(), source })?;
+    Store::open(&config.database_url(), config.database.connections).await.map_err(StartError::Database)
+}
+
+/// Migrations of this release that the database has not seen.
+///
+/// # Errors
+/// The database.
+pub async fn pending(store: &Store) -> Result<usize> {
+    Ok(Migrator::get_pending_migrations_read_only(&store.read).await?.len())
+}
+
+/// This program compiles plugins in a process of its own; where it does not know its own file, in this one.
+fn compiler() -> Compiler {
+    match std::env::current_exe() {
+        Ok(program) if program.file_stem().is_some_and(|name| name == "ripen") => {
+            Compiler::Child { program, args: vec![cli::COMPILE.to_owned()] }
+        }
+        _ => Compiler::Here,
+    }
+}
+
+struct AtHead(Store);
+
+#[async_trait::async_trait]
+impl Readiness for AtHead {
+    async fn check(&self) -> Result<Option<&'static str>> {
+        Ok(if pending(&self.0).await? == 0 { None } else { Some("the database lacks migrations of this release") })
+    }
+}
+
+impl Server {
+    /// Where it listens; the port is the real one where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.http.address
+    }
+
+    /// Announces the end, waits as long as the settings say, finishes what is open and ends.
+    ///
+    /// # Errors
+    /// The server had failed before.
+    pub async fn stop(self) -> io::Result<()> {
+        self.http.drain();
+        tokio::time::sleep(self.drain).await;
+        self.http.stop().await
+    }
+
+    /// Ends at once, without waiting for anybody.
+    pub fn abort(&self) {
+        self.http.abort();
+    }
+}

@@ -15,7 +15,7 @@ mod server;
 
 pub use self::{
     extract::Limits,
-    metrics::Metrics,
+    metrics::{Metrics, MetricsError},
     openapi::Document,
     problem::{Catalogue, Problem, chain},
     server::{App, Http, Readiness, Settings, start},

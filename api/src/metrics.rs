@@ -16,6 +16,9 @@ pub struct Metrics {
 
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
+/// Two figures have one name.
+pub type MetricsError = prometheus::Error;
+
 impl Metrics {
     /// # Errors
     /// Two figures have one name.

@@ -10,7 +10,8 @@ mod m20261122_000010_jobs;
 mod m20261122_000020_access;
 mod table;
 
-use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::{MigrationTrait, async_trait};
 
 /// All migrations, in order.
 pub struct Migrator;
