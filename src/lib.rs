@@ -125,7 +125,7 @@ pub async fn pending(store: &Store) -> Result<usize> {
 fn compiler() -> Compiler {
     match std::env::current_exe() {
         Ok(program) if program.file_stem().is_some_and(|name| name == "ripen") => {
-            Compiler::Child { program, args: vec![cli::COMPILE.to_owned()] }
+            Compiler::Child { program, args: cli::COMPILE.map(str::to_owned).to_vec() }
         }
         _ => Compiler::Here,
     }

@@ -3,6 +3,7 @@
 mod doctor;
 mod migrate;
 mod openapi;
+mod plugin;
 mod serve;
 mod tenant;
 
@@ -13,9 +14,9 @@ use clap::{Parser, Subcommand};
 use crate::Config;
 
 /// The hidden subcommand that compiles a plugin from standard input to standard output.
-pub const COMPILE: &str = "compile-plugin";
+pub(crate) const COMPILE: [&str; 2] = ["plugin", "compile-child"];
 
-type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Ripen: a headless CRM core with explainable plugins.
 #[derive(Parser)]
@@ -56,24 +57,30 @@ enum Command {
     Openapi,
     /// Check database, migrations, clock and limits
     Doctor,
-    #[command(name = COMPILE, hide = true)]
-    CompilePlugin,
+    /// Build, inspect, test and run plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if let Command::CompilePlugin = cli.command {
-        return ripen_plugins::compile_child().unwrap_or_else(|error| failed(&error));
+    match start(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ripen: {}", ripen_api::chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> Outcome {
+    if let Command::Plugin(command) = cli.command {
+        return plugin::run(command); // needs no server, and may be a process with little memory
     }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
-        return failed(&std::io::Error::other("another TLS library is in place"));
+        return Err("another TLS library is in place".into());
     }
-    let outcome = cli.common.settings().map_err(Into::into).and_then(|config| run(cli.command, config));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&*error),
-    }
+    run(cli.command, cli.common.settings()?)
 }
 
 #[tokio::main]
@@ -84,13 +91,8 @@ async fn run(command: Command, config: Config) -> Outcome {
         Command::Tenant(action) => tenant::run(action, &config).await,
         Command::Openapi => openapi::run(),
         Command::Doctor => doctor::run(&config).await,
-        Command::CompilePlugin => Ok(()),
+        Command::Plugin(command) => plugin::run(command),
     }
-}
-
-fn failed(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("ripen: {}", ripen_api::chain(error));
-    ExitCode::FAILURE
 }
 
 impl Common {
