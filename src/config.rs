@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use config::{Environment, File, FileFormat};
 use ripen_api::{Limits, Settings};
-use ripen_core::error::unknown;
+use ripen_core::{
+    access::{Cost, GateOptions},
+    error::unknown,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -17,6 +20,7 @@ pub struct Config {
     pub database: Database,
     pub server: Server,
     pub limits: RequestLimits,
+    pub passwords: Passwords,
     pub log: Log,
 }
 
@@ -52,6 +56,15 @@ pub struct RequestLimits {
     pub head_s: u64,
 }
 
+/// What argon2id spends on one password.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Passwords {
+    pub memory_kib: u32,
+    pub passes: u32,
+    pub lanes: u32,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
@@ -74,6 +87,7 @@ impl Default for Config {
             database: Database::default(),
             server: Server::default(),
             limits: RequestLimits::default(),
+            passwords: Passwords::default(),
             log: Log::default(),
         }
     }
@@ -102,6 +116,18 @@ impl Default for Server {
 impl Default for RequestLimits {
     fn default() -> Self {
         Self { body_bytes: 1 << 20, body_s: 30, head_s: 10 }
+    }
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Cost::default().into()
+    }
+}
+
+impl From<Cost> for Passwords {
+    fn from(Cost { memory_kib, passes, lanes }: Cost) -> Self {
+        Self { memory_kib, passes, lanes }
     }
 }
 
@@ -153,6 +179,11 @@ impl Config {
             head_time: Duration::from_secs(self.limits.head_s),
             stop_time: Duration::from_secs(self.server.stop_s),
         }
+    }
+
+    pub(crate) fn gate(&self) -> GateOptions {
+        let Passwords { memory_kib, passes, lanes } = self.passwords;
+        GateOptions { password_cost: Cost { memory_kib, passes, lanes }, ..GateOptions::default() }
     }
 
     pub(crate) fn limits(&self) -> Limits {

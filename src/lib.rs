@@ -8,7 +8,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use ripen_api::{App, Catalogue, Document, Http, Metrics, Readiness};
 use ripen_core::{
-    access::Secrets,
+    access::{Gate, Secrets},
     context::World,
     engine::Registry,
     error::{Error, Result},
@@ -26,10 +26,12 @@ pub use self::{config::Config, outside::Outside};
 pub enum StartError {
     #[error("the directory {path} cannot be made")]
     Directory { path: String, source: io::Error },
-    #[error("the database cannot be opened")]
+    #[error("the database cannot be used")]
     Database(#[source] Error),
     #[error("the database lacks {0} migration(s) of this release: run `ripen migrate`")]
     Behind(usize),
+    #[error("the settings of `passwords` cannot be used")]
+    Passwords(#[source] Error),
     #[error(transparent)]
     Plugins(#[from] HostError),
     #[error("cannot listen on {address}")]
@@ -87,6 +89,7 @@ pub async fn world(config: &Config, outside: Outside) -> Result<Arc<World>, Star
         registry: registry(),
         clock: outside.clock,
         ids: outside.ids,
+        gate: Gate::new(&secrets, config.gate()).map_err(StartError::Passwords)?,
         secrets,
         plugins: Sandbox::new(Arc::new(host)),
         committed: tokio::sync::Notify::new(),
@@ -111,6 +114,22 @@ pub async fn store(config: &Config) -> Result<Store, StartError> {
     std::fs::create_dir_all(&config.dir)
         .map_err(|source| StartError::Directory { path: config.dir.display().to_string(), source })?;
     Store::open(&config.database_url(), config.database.connections).await.map_err(StartError::Database)
+}
+
+/// Brings the database to this release and answers how many migrations that took.
+///
+/// # Errors
+/// The database cannot be opened, or a migration fails.
+pub async fn migrate(config: &Config) -> Result<usize, StartError> {
+    let store = store(config).await?;
+    let applied = async {
+        let applied = pending(&store).await?;
+        Migrator::up(&store.write, None).await?;
+        Ok(applied)
+    };
+    let applied = applied.await.map_err(StartError::Database)?;
+    store.close().await.map_err(StartError::Database)?;
+    Ok(applied)
 }
 
 /// Migrations of this release that the database has not seen.

@@ -70,7 +70,8 @@ impl FromRequest for Caller {
 }
 
 fn bearer(request: &HttpRequest) -> Result<String, Error> {
-    let unauthenticated = |detail: &str| Error::Unauthenticated { code: Code::Unauthenticated, detail: detail.to_owned() };
+    let unauthenticated =
+        |detail: &str| Error::Unauthenticated { code: Code::Unauthenticated, detail: detail.to_owned() };
     let header = single(request, header::AUTHORIZATION.as_str())?
         .ok_or_else(|| unauthenticated("send `Authorization: Bearer <token>`; POST /v1/auth/login gives one"))?;
     match header.split_once(' ') {
@@ -118,7 +119,11 @@ fn kind(request: &HttpRequest) -> Result<Kind, Problem> {
         Method::DELETE => Verb::Delete,
         _ => Verb::Read,
     };
-    if resource.shape().verbs.contains(&verb) { Ok(Kind(resource.clone())) } else { Err(app.document.not_here(request)) }
+    if resource.shape().verbs.contains(&verb) {
+        Ok(Kind(resource.clone()))
+    } else {
+        Err(app.document.not_here(request))
+    }
 }
 
 /// The record's id in the path.
@@ -149,7 +154,8 @@ impl Parameters {
         if self.0.is_empty() {
             return Ok(taken);
         }
-        let refuse = |given: &String| Violation::parameter(given, Code::UnknownParameter, unknown("parameter", given, names));
+        let refuse =
+            |given: &String| Violation::parameter(given, Code::UnknownParameter, unknown("parameter", given, names));
         Err(Error::Malformed(self.0.keys().map(refuse).collect()))
     }
 }
@@ -244,7 +250,11 @@ fn with_nearest(detail: String) -> String {
 }
 
 /// The whole body within the limits of size and time, if it has one of `types`.
-pub(crate) fn bytes(request: &HttpRequest, payload: &mut Payload, types: &'static [&'static str]) -> Extracted<Vec<u8>> {
+pub(crate) fn bytes(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    types: &'static [&'static str],
+) -> Extracted<Vec<u8>> {
     let (limits, given) = (app(request).map(|app| app.limits.clone()), request.content_type().to_ascii_lowercase());
     let mut payload = payload.take();
     Box::pin(async move {
@@ -256,7 +266,8 @@ pub(crate) fn bytes(request: &HttpRequest, payload: &mut Payload, types: &'stati
         let read = async {
             let mut body = Vec::new();
             while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|error| Error::malformed("body", Code::MalformedRequest, error.to_string()))?;
+                let chunk =
+                    chunk.map_err(|error| Error::malformed("body", Code::MalformedRequest, error.to_string()))?;
                 if body.len() + chunk.len() > limits.body {
                     return Err(limit(Code::BodyTooLarge, format!("a body has at most {} bytes here", limits.body)));
                 }

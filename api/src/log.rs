@@ -48,7 +48,9 @@ pub async fn observe(
 
 /// The caller's own id if it is safe to print, else a fresh one.
 fn request_id(request: &ServiceRequest, app: &App) -> Arc<str> {
-    let safe = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let safe = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
     let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(safe);
     given.map_or_else(|| app.world.ids.next(app.world.clock.now()).to_string().into(), Into::into)
 }

@@ -62,14 +62,7 @@ async fn create(caller: Caller, kind: Kind, parameters: Parameters, draft: Draft
     Ok(whole(answer, found))
 }
 
-async fn update(
-    caller: Caller,
-    kind: Kind,
-    id: Id,
-    parameters: Parameters,
-    seen: IfMatch,
-    draft: Draft,
-) -> Answer {
+async fn update(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfMatch, draft: Draft) -> Answer {
     let [] = parameters.take([])?;
     let operation = Operation::Update { id: id.0, version: seen.0, data: draft.0, since: Since::default() };
     let (_, found) = write(&caller, &kind, operation).await?;
@@ -107,11 +100,7 @@ async fn attempt(cx: &Context, kind: &Kind, operation: Operation) -> Result<(Wri
     Ok((written, found))
 }
 
-async fn one(
-    resource: &dyn Resource,
-    unit: &ripen_core::context::Unit<'_>,
-    operation: Operation,
-) -> Result<Written> {
+async fn one(resource: &dyn Resource, unit: &ripen_core::context::Unit<'_>, operation: Operation) -> Result<Written> {
     let verdict = resource.write(unit, vec![operation]).await?.pop();
     verdict.unwrap_or_else(|| Err(Error::internal("every operation gets a verdict", "none was given")))
 }

@@ -11,7 +11,11 @@ pub(super) async fn run(config: &Config) -> Outcome {
     let store = store(config).await?;
     let trouble = [database(&store).await?, migrations(&store).await?, clock(&store).await?].iter().any(|good| !good);
     let limits = &config.limits;
-    say(true, "limits", &format!("body {} bytes within {} s, head within {} s", limits.body_bytes, limits.body_s, limits.head_s));
+    say(
+        true,
+        "limits",
+        &format!("body {} bytes within {} s, head within {} s", limits.body_bytes, limits.body_s, limits.head_s),
+    );
     store.close().await?;
     if trouble { Err("not everything is well".into()) } else { Ok(()) }
 }

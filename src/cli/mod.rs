@@ -64,23 +64,20 @@ enum Command {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    match start(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ripen: {}", ripen_api::chain(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    start(Cli::parse()).unwrap_or_else(|error| {
+        eprintln!("ripen: {}", ripen_api::chain(&*error));
+        ExitCode::FAILURE
+    })
 }
 
-fn start(cli: Cli) -> Outcome {
+fn start(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     if let Command::Plugin(command) = cli.command {
         return plugin::run(command); // needs no server, and may be a process with little memory
     }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err("another TLS library is in place".into());
     }
-    run(cli.command, cli.common.settings()?)
+    run(cli.command, cli.common.settings()?).map(|()| ExitCode::SUCCESS)
 }
 
 #[tokio::main]
@@ -91,7 +88,7 @@ async fn run(command: Command, config: Config) -> Outcome {
         Command::Tenant(action) => tenant::run(action, &config).await,
         Command::Openapi => openapi::run(),
         Command::Doctor => doctor::run(&config).await,
-        Command::Plugin(command) => plugin::run(command),
+        Command::Plugin(command) => plugin::run(command).map(drop),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fs::{self, File},
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::Arc,
 };
 
@@ -64,15 +65,16 @@ pub struct Run {
     currency: String,
 }
 
-pub fn run(command: PluginCommand) -> Result<(), Box<dyn Error>> {
-    match command {
+pub fn run(command: PluginCommand) -> Result<ExitCode, Box<dyn Error>> {
+    let done = match command {
         PluginCommand::Build { dir, out } => build(&dir, out),
         PluginCommand::Pack { code, manifest, out } => write(&pack::pack(&read(&code)?, &manifest)?, &out),
         PluginCommand::Inspect { component } => describe(&read(&component)?),
         PluginCommand::Test { component } => test(&read(&component)?),
         PluginCommand::Run(options) => run_over(&options),
-        PluginCommand::CompileChild => Ok(ripen_plugins::compile_child()?),
-    }
+        PluginCommand::CompileChild => return Ok(ripen_plugins::compile_child()?),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn build(dir: &Path, out: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
@@ -120,7 +122,9 @@ fn test(component: &[u8]) -> Result<(), Box<dyn Error>> {
     let trials = trial::run(&host, &artefact)?;
     for trial in &trials {
         match &trial.outcome {
-            Ok(cost) => println!("ok      {} ({}, {} rows, {} fuel)", trial.fixture, trial.kind.as_str(), trial.rows, cost.fuel),
+            Ok(cost) => {
+                println!("ok      {} ({}, {} rows, {} fuel)", trial.fixture, trial.kind.as_str(), trial.rows, cost.fuel)
+            }
             Err(failure) => println!("failed  {}: {}", trial.fixture, failure.detail),
         }
     }
@@ -160,7 +164,8 @@ fn run_over(options: &Run) -> Result<(), Box<dyn Error>> {
 /// One row of the answer: its id or line, then what the plugin said, tab-separated.
 fn line(row: &FileRow) -> String {
     let id = row.id.clone().unwrap_or_else(|| format!("line {}", row.line));
-    let pairs = |parts: &[(String, f64)]| parts.iter().map(|(code, n)| format!("{code}={n}")).collect::<Vec<_>>().join(" ");
+    let pairs =
+        |parts: &[(String, f64)]| parts.iter().map(|(code, n)| format!("{code}={n}")).collect::<Vec<_>>().join(" ");
     match &row.outcome {
         Outcome::Score { value, contributions } => format!("{id}\t{value}\t{}", pairs(contributions)),
         Outcome::Labels(labels) => format!("{id}\t{}", labels.keys().cloned().collect::<Vec<_>>().join(" ")),

@@ -1,4 +1,3 @@
-use ripen_migrations::{Migrator, MigratorTrait};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -6,7 +5,7 @@ use super::Outcome;
 use crate::{
     Config, Outside, build,
     config::{Log, LogFormat},
-    store,
+    migrate,
 };
 
 #[derive(clap::Args)]
@@ -19,9 +18,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, config: Config) -> Outcome {
     log(&config.log)?;
     if args.migrate {
-        let store = store(&config).await?;
-        Migrator::up(&store.write, None).await?;
-        store.close().await?;
+        migrate(&config).await?;
     }
     let server = build(&config, Outside::real()).await?;
     tracing::info!(address = %server.address(), "serving");
@@ -42,11 +39,11 @@ pub(super) async fn until_told() -> std::io::Result<()> {
 
 /// Lines on standard error.
 fn log(settings: &Log) -> Outcome {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&settings.level)?)
-        .with_writer(std::io::stderr);
-    match settings.format {
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&settings.level)?).with_writer(std::io::stderr);
+    let set = match settings.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Text => lines.try_init(),
-    }
+    };
+    set.map_err(|error| -> Box<dyn std::error::Error> { error })
 }

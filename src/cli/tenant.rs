@@ -1,5 +1,13 @@
+use std::io::IsTerminal;
+
+use ripen_core::access::{
+    Secret,
+    tenants::{self, NewTenant},
+};
+use serde_json::json;
+
 use super::Outcome;
-use crate::Config;
+use crate::{Config, Outside, world};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Action {
@@ -28,7 +36,33 @@ pub(super) struct Create {
 }
 
 pub(super) async fn run(action: Action, config: &Config) -> Outcome {
-    let Action::Create(_new) = action;
-    let _ = config;
+    let Action::Create(Create { slug, admin_email, name, currency, zone, json }) = action;
+    let new = NewTenant {
+        name: name.unwrap_or_else(|| slug.clone()),
+        slug,
+        base_currency: currency,
+        time_zone: zone,
+        admin_name: "Administrator".to_owned(),
+        admin_email,
+        admin_password: Secret::new(password()?),
+    };
+    let (world, email) = (world(config, Outside::real()).await?, new.admin_email.clone());
+    let tenant = tenants::create(&world, new).await?.tenant;
+    world.store.clone().close().await?;
+    if json {
+        println!("{}", json!({"id": tenant.id, "slug": tenant.slug, "admin_email": email}));
+    } else {
+        println!("tenant {} ({}) created; {email} may log in", tenant.slug, tenant.id);
+    }
     Ok(())
+}
+
+/// From the terminal, unseen; else the first line of standard input.
+fn password() -> std::io::Result<String> {
+    if std::io::stdin().is_terminal() {
+        return rpassword::prompt_password("Password of the administrator: ");
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -1,1 +1,7 @@
+//! The whole server through its front door.
 
+mod contract;
+mod hostile;
+mod openapi;
+#[path = "../support/mod.rs"]
+mod support;

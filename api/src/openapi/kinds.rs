@@ -69,7 +69,8 @@ fn list(shape: &Shape, title: &str) -> Json {
     let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count"];
     operation["parameters"] = names.iter().map(|name| parameter(name)).collect();
     let link = json!({"Link": {"description": "`next` and `prev` (RFC 8288).", "schema": {"type": "string"}}});
-    let ok = json!({"200": {"description": "A page.", "headers": link, "content": content(&format!("{title}Page"), None)}});
+    let ok =
+        json!({"200": {"description": "A page.", "headers": link, "content": content(&format!("{title}Page"), None)}});
     operation["responses"] = failing(ok, &["400", "401", "403", "429", "500", "503"]);
     operation
 }
@@ -81,8 +82,7 @@ fn field_list(shape: &Shape) -> String {
 fn get(shape: &Shape, title: &str) -> Json {
     let name = words(shape.name);
     let text = format!("Answers the {name} with this id, if you may see it.");
-    let mut operation =
-        operation(shape, Verb::Read, format!("get_{}", shape.name), format!("Get one {name}"), &text);
+    let mut operation = operation(shape, Verb::Read, format!("get_{}", shape.name), format!("Get one {name}"), &text);
     operation["parameters"] = ["id", "fields", "expand", "if_none_match"].iter().map(|name| parameter(name)).collect();
     let mut ok = record("200", "The record.", title, shape);
     ok["304"] = json!({"description": "It is as you have it."});
@@ -99,14 +99,15 @@ fn create(shape: &Shape, title: &str) -> Json {
     operation["requestBody"] = json!({"required": true, "description": "Its fields.", "content": body});
     let mut ok = record("201", "Stored.", title, shape);
     ok["201"]["headers"]["Location"] = json!({"description": "Its path.", "schema": {"type": "string"}});
-    operation["responses"] =
-        failing(ok, &["400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]);
+    operation["responses"] = failing(ok, &["400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]);
     operation
 }
 
 fn update(shape: &Shape, title: &str) -> Json {
     let name = words(shape.name);
-    let text = format!("Changes the fields you name and leaves the others, as RFC 7396 says; null empties a field of the {name}.");
+    let text = format!(
+        "Changes the fields you name and leaves the others, as RFC 7396 says; null empties a field of the {name}."
+    );
     let mut operation =
         operation(shape, Verb::Update, format!("update_{}", shape.name), format!("Change one {name}"), &text);
     operation["parameters"] = json!([parameter("id"), parameter("if_match")]);

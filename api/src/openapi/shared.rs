@@ -20,9 +20,7 @@ pub(super) fn schema(name: &str) -> Json {
 }
 
 pub(super) fn parameters() -> Json {
-    let query = |name: &str, schema: Json, text: &str| {
-        json!({"name": name, "in": "query", "description": text, "schema": schema})
-    };
+    let query = |name: &str, schema: Json, text: &str| json!({"name": name, "in": "query", "description": text, "schema": schema});
     let text = || json!({"type": "string"});
     json!({
         "filter": query("filter", text(), "Which records: comparisons joined by `AND`, `OR`, `NOT`, such as \
@@ -64,9 +62,7 @@ const FAILURES: [(&str, &str, &str); 12] = [
 ];
 
 pub(super) fn responses() -> Json {
-    let one = |text: &str| {
-        json!({"description": text, "content": {"application/problem+json": {"schema": schema("Problem")}}})
-    };
+    let one = |text: &str| json!({"description": text, "content": {"application/problem+json": {"schema": schema("Problem")}}});
     FAILURES.iter().map(|(_, name, text)| ((*name).to_owned(), one(text))).collect::<Map<_, _>>().into()
 }
 
