@@ -105,6 +105,7 @@ impl Caller {
 
     /// A list with these query parameters, encoded.
     pub async fn list(&self, path: &str, parameters: &[(&str, &str)]) -> Answer {
-        self.send(self.request("GET", path).query(parameters)).await
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), parameters).unwrap();
+        self.get(&format!("{}?{}", url.path(), url.query().unwrap_or_default())).await
     }
 }

@@ -1,6 +1,6 @@
 //! What every test of the whole server shares: a real server over real HTTP, on a fresh database of each kind.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part")]
+#![allow(dead_code, unused_imports, clippy::allow_attributes, reason = "each test binary uses a part")]
 
 mod client;
 mod database;

@@ -125,7 +125,7 @@ impl TestServer {
 
     /// The product itself in a person's tenant, for calls below HTTP.
     pub async fn context(&self, person: Person) -> Context {
-        let tenant = tenants::find(self.world().store(), person.tenant()).await.unwrap().unwrap();
+        let tenant = tenants::find(&self.world().store, person.tenant()).await.unwrap().unwrap();
         Context {
             world: self.world().clone(),
             tenant: Arc::new(tenant),
