@@ -7,7 +7,7 @@ use std::sync::{
 
 use chrono::{DateTime, SubsecRound, Utc};
 use chrono_tz::Tz;
-use sea_orm::{DatabaseTransaction, DbBackend};
+use sea_orm::{DatabaseTransaction, DbBackend, TransactionTrait};
 use uuid::Uuid;
 
 use crate::{
@@ -72,6 +72,13 @@ impl Context {
         self.world.ids.next(self.now())
     }
 
+    /// The same call with the product's own rights, still in the actor's name.
+    #[must_use]
+    pub fn as_server(&self) -> Self {
+        let actor = Actor { user: self.actor.user, ..Actor::system() };
+        Self { actor: Arc::new(actor), ..self.clone() }
+    }
+
     pub fn store(&self) -> &Store {
         &self.world.store
     }
@@ -82,8 +89,11 @@ impl Context {
 
     /// Opens a unit of work. Dropping it undoes everything; [`Unit::commit`] makes it so.
     pub async fn begin(&self) -> Result<Unit<'_>> {
-        let txn = self.world.store.begin().await?;
-        Ok(Unit { cx: self, txn, now: self.now(), history: false, access_changed: AtomicBool::new(false) })
+        Ok(self.unit(self.world.store.begin().await?))
+    }
+
+    fn unit(&self, txn: DatabaseTransaction) -> Unit<'_> {
+        Unit { cx: self, txn, now: self.now(), history: false, server: false, access_changed: AtomicBool::new(false) }
     }
 }
 
@@ -96,10 +106,24 @@ pub struct Unit<'a> {
     /// The writer may set `created_at`, `created_by` and `closed_at`, and first intervals reach back to the beginning
     /// of time unless they are mapped: set by imports, whose actor holds `imports:history`.
     pub history: bool,
+    /// The writer is the product itself and may set what only the server sets.
+    pub server: bool,
     access_changed: AtomicBool,
 }
 
 impl Unit<'_> {
+    /// A part of the unit that the product itself writes: any row of the tenant, fields that only the server sets, still
+    /// in the actor's name. `cx` is this unit's [`Context::as_server`]; [`Unit::merge`] ends the part.
+    pub async fn as_server<'b>(&self, cx: &'b Context) -> Result<Unit<'b>> {
+        let txn = self.txn.begin().await?;
+        Ok(Unit { now: self.now, server: true, ..cx.unit(txn) })
+    }
+
+    /// Hands what a part of a unit wrote to the whole.
+    pub async fn merge(self) -> Result<()> {
+        Ok(self.txn.commit().await?)
+    }
+
     /// The unit changes what users may do: at its commit, what is remembered of the tenant's users is forgotten.
     pub fn changes_access(&self) {
         self.access_changed.store(true, Ordering::Relaxed);

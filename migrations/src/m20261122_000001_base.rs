@@ -81,7 +81,7 @@ async fn people(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await?;
     Table::record(manager, "membership")
         .required(&[("role", Text)])
-        .optional(&[("from", Date), ("to", Date)])
+        .optional(&[("from_at", Instant), ("to_at", Instant)])
         .belongs("user_id", "user")
         .belongs("team_id", "team")
         .create()

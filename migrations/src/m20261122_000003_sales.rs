@@ -73,7 +73,7 @@ async fn deals(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .optional(&[("won_reason", Text), ("lost_reason", Text), ("competitor", Text), ("next_step", Text)])
         .refers("account_id", "account")
         .refers("product_id", "product")
-        .belongs("pipeline_id", "pipeline")
+        .refers("pipeline_id", "pipeline")
         .belongs("stage_id", "stage")
         .index(&["account_id", "closed_at"])
         .index(&["name"])

@@ -46,6 +46,13 @@ pub(super) fn update<R: Record>(
     if broken.is_empty() { whole::<R>(row) } else { Err(Error::Invalid(broken)) }
 }
 
+/// A delete: the record as it is, marked.
+pub(super) fn deleted<R: Record>(unit: &Unit<'_>, before: &R::Model) -> Result<R::Model> {
+    let mut row = columns(before)?;
+    row.insert("deleted_at".to_owned(), print_instant(unit.now).into());
+    whole::<R>(row)
+}
+
 /// The row as a JSON object by column.
 pub(super) fn columns(row: &impl serde::Serialize) -> Result<Map<String, Json>> {
     match serde_json::to_value(row) {
@@ -96,8 +103,8 @@ fn may_set(unit: &Unit<'_>, field: &Field, update: bool) -> Result<(), Violation
     let allowed = match field.access {
         FieldAccess::Write => true,
         FieldAccess::Create => !update,
-        FieldAccess::History => unit.history,
-        FieldAccess::Server => false,
+        FieldAccess::History => unit.history || unit.server,
+        FieldAccess::Server => unit.server,
     };
     if allowed { Ok(()) } else { Err(field.violation(Code::ReadOnly, "is set by the server")) }
 }

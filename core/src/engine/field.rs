@@ -1,5 +1,7 @@
 //! The Field: the unit in which drafts, filters, sorts, rights, imports, the API description and bytes all speak.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, Utc};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
@@ -22,6 +24,8 @@ pub struct Field {
     pub access: FieldAccess,
     /// JSON Schema of the value, with the field's description. Length and range limits are read from here.
     pub schema: Json,
+    /// Checks the values of a JSON field against `schema`.
+    pub document: Option<Arc<jsonschema::Validator>>,
 }
 
 /// Who may set a field.
@@ -125,10 +129,10 @@ impl Field {
             FieldType::Choice(words) => parsed(choose(text()?, words))?,
             FieldType::Boolean => value.as_bool().map(Json::from).ok_or_else(wrong)?,
             FieldType::Integer => self.ranged(value.as_i64().ok_or_else(wrong)?)?,
-            FieldType::Number => value.as_f64().filter(|n| n.is_finite()).map(Json::from).ok_or_else(wrong)?,
+            FieldType::Number => self.bounded(value.as_f64().filter(|n| n.is_finite()).ok_or_else(wrong)?)?.into(),
             FieldType::Date => parsed(date(text()?).map(|day| day.to_string()))?,
             FieldType::Instant => parsed(instant(text()?).map(print_instant))?,
-            FieldType::Json => value.clone(),
+            FieldType::Json => self.documented(value)?,
         };
         Ok(vec![one])
     }
@@ -167,15 +171,34 @@ impl Field {
     }
 
     fn ranged(&self, number: i64) -> Result<Json, Violation> {
-        let bound = |name: &str| self.schema.get(name).and_then(Json::as_f64);
-        #[expect(clippy::cast_precision_loss, reason = "the bounds of integer fields are small")]
-        let size = number as f64;
-        let low = bound("minimum").is_some_and(|least| size < least);
-        let high = bound("maximum").is_some_and(|most| size > most);
-        if low || high || number.unsigned_abs() > (1 << 53) - 1 {
-            return Err(self.violation(Code::OutOfRange, "is out of range; see the schema of the field"));
+        if number.unsigned_abs() > (1 << 53) - 1 {
+            return Err(self.violation(Code::OutOfRange, "is larger than JSON numbers are exact"));
         }
+        #[expect(clippy::cast_precision_loss, reason = "checked to be exact")]
+        self.bounded(number as f64)?;
         Ok(Json::from(number))
+    }
+
+    fn bounded(&self, number: f64) -> Result<f64, Violation> {
+        let bound = |name: &str| self.schema.get(name).and_then(Json::as_f64);
+        if let Some(least) = bound("minimum").filter(|least| number < *least) {
+            return Err(self.violation(Code::OutOfRange, format!("must be at least {least}")));
+        }
+        if let Some(most) = bound("maximum").filter(|most| number > *most) {
+            return Err(self.violation(Code::OutOfRange, format!("must be at most {most}")));
+        }
+        Ok(number)
+    }
+
+    /// The first thing wrong with a JSON value, at its place inside the field.
+    fn documented(&self, value: &Json) -> Result<Json, Violation> {
+        match self.document.as_ref().and_then(|document| document.iter_errors(value).next()) {
+            Some(error) => {
+                let place = format!("{}{}", self.name, error.instance_path());
+                Err(Violation::field(&place, Code::InvalidValue, error.to_string()))
+            }
+            None => Ok(value.clone()),
+        }
     }
 
     pub fn violation(&self, code: Code, detail: impl Into<String>) -> Violation {

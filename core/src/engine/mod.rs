@@ -32,4 +32,5 @@ pub use self::{
     registry::{Operation, Registry, Resource, Verdict, Written},
     shape::{Column, Scope, Shape},
     visible::{visible, within},
+    write::{follow_up, load},
 };

@@ -5,7 +5,7 @@ use std::future::Future;
 use chrono::{DateTime, Utc};
 use sea_orm::{EntityTrait, FromQueryResult, PrimaryKeyTrait};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
@@ -55,11 +55,13 @@ pub trait Record:
     /// Values of fields a create may leave out although they are not nullable, as JSON text.
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[];
 
-    /// A body that creates a valid record, required references apart.
+    /// A body that creates a valid record. Ids of other records in it are samples, and required references may be left
+    /// out: whoever uses it puts ids of records that exist.
     fn example() -> Json;
 
-    /// Completes the candidate from itself and what was there before: stamps, derived values. Sees no other row.
-    fn prepare(_unit: &Unit<'_>, _before: Option<&Self::Model>, _after: &mut Self::Model) {}
+    /// Completes the candidate from itself, what was there before and what the caller gave: stamps, derived values. Sees
+    /// no other row.
+    fn prepare(_unit: &Unit<'_>, _before: Option<&Self::Model>, _given: &Map<String, Json>, _after: &mut Self::Model) {}
 
     /// Rules over the whole record as it would be stored.
     fn check(_after: &Self::Model) -> Vec<Violation> {
@@ -67,7 +69,8 @@ pub trait Record:
     }
 
     /// Rules that look at other rows, for the whole slice at once: the index of each broken candidate with what is
-    /// wrong. May complete candidates from other rows (an order's currency, a stage's outcome).
+    /// wrong. May complete candidates from other rows (an order's currency, a stage's outcome). Deletes are in the slice
+    /// too: their candidate has `deleted_at`.
     fn check_rows(
         _unit: &Unit<'_>,
         _slice: &mut [(Option<Self::Model>, Self::Model)],

@@ -32,6 +32,16 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// The record it changes; `None` for a create.
+    pub fn of(&self) -> Option<Uuid> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Update { id, .. } | Self::Delete { id, .. } => Some(*id),
+        }
+    }
+}
+
 /// What became of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -98,6 +108,14 @@ impl Registry {
     /// By kind name, `account`.
     pub fn kind(&self, name: &str) -> Option<&Arc<dyn Resource>> {
         self.0.iter().find(|resource| resource.shape().name == name)
+    }
+
+    /// The resource of a kind that is known when the product is built.
+    ///
+    /// # Errors
+    /// It is not in the list: a defect.
+    pub fn of<R: Record>(&self) -> Result<&Arc<dyn Resource>> {
+        self.kind(R::NAME).ok_or_else(|| Error::internal("every kind is in the registry", R::NAME))
     }
 
     /// By path segment, `accounts`.

@@ -1,13 +1,16 @@
 //! The Shape: everything known at run time about a kind, made once from its typed entity.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use sea_orm::{ColumnTrait, ColumnType, IdenStatic, Iterable};
 use serde_json::{Value as Json, json};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
 
 use super::{Field, FieldAccess, FieldType, Record};
-use crate::access::Verb;
+use crate::{
+    access::Verb,
+    values::{Country, Email, Phone, Url},
+};
 
 /// Columns that are not fields: the tenant is the caller's, a deleted record is not there.
 const HIDDEN: [&str; 2] = ["tenant_id", "deleted_at"];
@@ -145,7 +148,20 @@ fn field<R: Record>(name: &str, kind: FieldType, columns: Vec<usize>, column: &C
         FieldAccess::Write
     };
     let required = access == FieldAccess::Write && !column.nullable && !R::DEFAULTS.iter().any(|(of, _)| *of == name);
-    Field { name: name.to_owned(), kind, columns, nullable: column.nullable, required, access, schema }
+    let document = (kind == FieldType::Json).then(|| document(&schema)).flatten();
+    Field { name: name.to_owned(), kind, columns, nullable: column.nullable, required, access, schema, document }
+}
+
+/// What checks a JSON value; `None` only for a schema that is none, which a test of all kinds rules out.
+fn document(schema: &Json) -> Option<Arc<jsonschema::Validator>> {
+    let validator = jsonschema::options()
+        .should_validate_formats(true)
+        .with_format("email", |text: &str| Email::parse(text).is_ok())
+        .with_format("phone", |text: &str| Phone::parse(text).is_ok())
+        .with_format("uri", |text: &str| Url::parse(text).is_ok())
+        .with_format("country", |text: &str| Country::parse(text).is_ok())
+        .build(schema);
+    validator.ok().map(Arc::new)
 }
 
 fn money_schema(schema: &Json, column: &str) -> Json {
@@ -178,28 +194,30 @@ fn resolved<M: PartialSchema + ToSchema>() -> Json {
     schema
 }
 
-/// `{"$ref"}` and `{"oneOf": [{"type": "null"}, {"$ref"}]}` become the schema referred to; the field's own words win.
+/// `{"$ref"}` and `{"oneOf": [{"type": "null"}, {"$ref"}]}` become the schema referred to, at every depth; the place's own
+/// words win.
 fn inline(property: &mut Json, parts: &BTreeMap<String, Json>) {
     let target = match property.get("oneOf") {
         Some(Json::Array(choices)) => choices.iter().find_map(|choice| choice.get("$ref")),
         _ => property.get("$ref"),
     };
-    let Some(mut whole) = target
-        .and_then(Json::as_str)
-        .and_then(|path| path.rsplit('/').next())
-        .and_then(|name| parts.get(name))
-        .cloned()
-    else {
-        return;
-    };
-    let optional = property.get("oneOf").is_some();
-    if let (Json::Object(own), Json::Object(base)) = (&*property, &mut whole) {
-        for (key, value) in own.iter().filter(|(key, _)| !["$ref", "oneOf"].contains(&key.as_str())) {
-            base.insert(key.clone(), value.clone());
+    let named = target.and_then(Json::as_str).and_then(|path| path.rsplit('/').next());
+    if let Some(mut whole) = named.and_then(|name| parts.get(name)).cloned() {
+        let optional = property.get("oneOf").is_some();
+        if let (Json::Object(own), Json::Object(base)) = (&*property, &mut whole) {
+            for (key, value) in own.iter().filter(|(key, _)| !["$ref", "oneOf"].contains(&key.as_str())) {
+                base.insert(key.clone(), value.clone());
+            }
+            if optional && let Some(Json::String(name)) = base.get("type").cloned() {
+                base.insert("type".to_owned(), json!([name, "null"]));
+            }
         }
-        if optional && let Some(Json::String(name)) = base.get("type").cloned() {
-            base.insert("type".to_owned(), json!([name, "null"]));
-        }
+        *property = whole;
     }
-    *property = whole;
+    if let Some(Json::Object(inner)) = property.get_mut("properties") {
+        inner.values_mut().for_each(|part| inline(part, parts));
+    }
+    if let Some(items) = property.get_mut("items") {
+        inline(items, parts);
+    }
 }

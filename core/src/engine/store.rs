@@ -205,7 +205,7 @@ pub(super) async fn dangling(
 ) -> Result<Vec<(usize, Violation)>> {
     let mut broken = Vec::new();
     let mut targets: HashMap<&str, Vec<(&super::Field, usize)>> = HashMap::new();
-    for (field, kind) in shape.references().filter(|(f, _)| f.name != "created_by") {
+    for (field, kind) in shape.references().filter(|(f, _)| f.name != "created_by" || unit.history) {
         targets.entry(kind).or_default().extend(field.columns.first().map(|column| (field, *column)));
     }
     let mut kinds: Vec<_> = targets.into_iter().collect();

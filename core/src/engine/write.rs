@@ -1,6 +1,6 @@
 //! The one way a record is written: draft -> whole candidate -> rules -> rows, log and effects, in the caller's unit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
     ConnectionTrait, DbBackend, FromQueryResult, Iterable, ModelTrait, Value,
@@ -43,16 +43,23 @@ pub(super) async fn write<R: Record>(
             place.get_or_insert(verdict);
         }
     };
+    let mut taken = HashSet::new();
     for (index, operation) in operations.into_iter().enumerate() {
+        if operation.of().is_some_and(|id| !taken.insert(id)) {
+            settle(
+                index,
+                Err(Error::conflict(Code::Conflict, "an earlier operation of the request writes the record")),
+            );
+            continue;
+        }
         match candidate::<R>(unit, shape, &present, index, operation) {
-            Ok(Some(candidate)) => candidates.push(candidate),
-            Ok(None) => {}
+            Ok(candidate) => candidates.push(candidate),
             Err(error) => settle(index, Err(error)),
         }
     }
     let mut refused = rows_checked::<R>(unit, &mut candidates).await?;
     candidates.retain_mut(|c| {
-        let after_equals_before = c.before.as_ref().is_some_and(|before| !c.deletes && *before == c.after);
+        let after_equals_before = c.before.as_ref().is_some_and(|before| *before == c.after);
         if after_equals_before && !refused.contains_key(&c.index) {
             settle(c.index, written::<R>(&c.after, false));
         }
@@ -108,31 +115,60 @@ async fn present<R: Record>(
     shape: &Shape,
     operations: &[Operation],
 ) -> Result<HashMap<Uuid, R::Model>> {
-    let ids: Vec<Uuid> = operations
-        .iter()
-        .filter_map(|operation| match operation {
-            Operation::Create { .. } => None,
-            Operation::Update { id, .. } | Operation::Delete { id, .. } => Some(*id),
-        })
-        .collect();
-    let id = draft::column::<R>("id")?;
-    let mut present = HashMap::with_capacity(ids.len());
+    let ids: Vec<Uuid> = operations.iter().filter_map(Operation::of).collect();
+    fetch::<R>(unit, shape, &ids, true).await
+}
+
+/// Rows that the actor may see, by id. One statement for up to 1,000.
+async fn fetch<R: Record>(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], lock: bool) -> Result<HashMap<Uuid, R::Model>> {
+    let mut rows = HashMap::with_capacity(ids.len());
     for part in ids.chunks(1000) {
         let mut select = visible(unit.cx, shape);
         select
             .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))
             .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()));
-        if unit.cx.backend() == DbBackend::Postgres {
+        if lock && unit.cx.backend() == DbBackend::Postgres {
             select.order_by(Alias::new("id"), sea_orm::Order::Asc).lock(LockType::Update);
         }
         for row in unit.txn.query_all(&select).await? {
             let model = R::Model::from_query_result(&row, "")?;
-            if let Value::Uuid(Some(key)) = model.get(id) {
-                present.insert(key, model);
-            }
+            rows.insert(id_of::<R>(&model)?, model);
         }
     }
-    Ok(present)
+    Ok(rows)
+}
+
+/// The records of kind `R` with these ids, as far as the actor may see them: for rules that look at other rows.
+///
+/// # Errors
+/// The database.
+pub async fn load<R: Record>(unit: &Unit<'_>, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, R::Model>> {
+    ids.sort_unstable();
+    ids.dedup();
+    fetch::<R>(unit, unit.cx.world.registry.of::<R>()?.shape(), &ids, false).await
+}
+
+/// What follows in another kind from a write, in the same transaction and by the same path, with its own place in the
+/// log: in the actor's name, but on any row of the tenant and on fields that only the server sets. Records that are no
+/// longer there are passed over.
+///
+/// # Errors
+/// The database; a refusal, which is a defect of the effect.
+pub async fn follow_up<R: Record>(unit: &Unit<'_>, operations: Vec<Operation>) -> Result<()> {
+    if operations.is_empty() {
+        return Ok(());
+    }
+    let resource = unit.cx.world.registry.of::<R>()?;
+    let cx = unit.cx.as_server();
+    let part = unit.as_server(&cx).await?;
+    for verdict in resource.write(&part, operations).await? {
+        if let Err(error) = verdict
+            && !matches!(error, Error::NotFound { .. })
+        {
+            return Err(Error::internal("what follows from a write is never refused", error));
+        }
+    }
+    part.merge().await
 }
 
 fn candidate<R: Record>(
@@ -141,7 +177,7 @@ fn candidate<R: Record>(
     present: &HashMap<Uuid, R::Model>,
     index: usize,
     operation: Operation,
-) -> Result<Option<Candidate<R::Model>>> {
+) -> Result<Candidate<R::Model>> {
     let before_of = |id: Uuid, version: Option<i64>| {
         let before = present.get(&id).cloned().ok_or_else(|| Error::not_found(shape.name, id))?;
         let actual = version_of::<R>(&before)?;
@@ -150,29 +186,29 @@ fn candidate<R: Record>(
         }
         Ok(before)
     };
-    let (before, mut after, since, deletes) = match operation {
+    let (before, mut after, given, since) = match operation {
         Operation::Create { data, since } => {
             draft::own_id(&data).map_err(|violation| Error::Invalid(vec![violation]))?;
-            (None, draft::create::<R>(unit, shape, &data)?, since, false)
+            (None, draft::create::<R>(unit, shape, &data)?, data, since)
         }
         Operation::Update { id, version, data, since } => {
             let before = before_of(id, version)?;
             let after = draft::update::<R>(unit, shape, &before, &data)?;
-            (Some(before), after, since, false)
+            (Some(before), after, data, since)
         }
         Operation::Delete { id, version } => {
             let before = before_of(id, version)?;
-            (Some(before.clone()), before, Since::default(), true)
+            let after = draft::deleted::<R>(unit, &before)?;
+            return Ok(Candidate { index, since: Since::default(), deletes: true, before: Some(before), after });
         }
     };
-    if !deletes {
-        R::prepare(unit, before.as_ref(), &mut after);
-        let broken = R::check(&after);
-        if !broken.is_empty() {
-            return Err(Error::Invalid(broken));
-        }
+    R::prepare(unit, before.as_ref(), &given, &mut after);
+    let broken = R::check(&after);
+    if broken.is_empty() {
+        Ok(Candidate { index, since, deletes: false, before, after })
+    } else {
+        Err(Error::Invalid(broken))
     }
-    Ok(Some(Candidate { index, since, deletes, before, after }))
 }
 
 /// The kind's rules that look at other rows.
@@ -180,11 +216,10 @@ async fn rows_checked<R: Record>(
     unit: &Unit<'_>,
     candidates: &mut [Candidate<R::Model>],
 ) -> Result<HashMap<usize, Vec<Violation>>> {
-    let mut slice: Vec<_> =
-        candidates.iter().filter(|c| !c.deletes).map(|c| (c.before.clone(), c.after.clone())).collect();
+    let mut slice: Vec<_> = candidates.iter().map(|c| (c.before.clone(), c.after.clone())).collect();
     let broken = R::check_rows(unit, &mut slice).await?;
     let mut refused: HashMap<usize, Vec<Violation>> = HashMap::new();
-    for (place, (candidate, (_, after))) in candidates.iter_mut().filter(|c| !c.deletes).zip(slice).enumerate() {
+    for (place, (candidate, (_, after))) in candidates.iter_mut().zip(slice).enumerate() {
         candidate.after = after;
         let violations = broken.iter().filter(|(at, _)| *at == place).map(|(_, violation)| violation.clone());
         refused.entry(candidate.index).or_default().extend(violations);
@@ -197,12 +232,8 @@ async fn rows_checked<R: Record>(
 fn stamp<R: Record>(unit: &Unit<'_>, candidate: &mut Candidate<R::Model>) -> Result<()> {
     let Some(before) = &candidate.before else { return Ok(()) };
     let mut columns = draft::columns(&candidate.after)?;
-    let now = serde_json::Value::from(super::print_instant(unit.now));
     columns.insert("version".to_owned(), (version_of::<R>(before)? + 1).into());
-    if candidate.deletes {
-        columns.insert("deleted_at".to_owned(), now.clone());
-    }
-    columns.insert("updated_at".to_owned(), now);
+    columns.insert("updated_at".to_owned(), super::print_instant(unit.now).into());
     candidate.after = draft::whole::<R>(columns)?;
     Ok(())
 }
@@ -276,20 +307,15 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
     }
     if shape.column("owner_id").is_some() {
         let owner = draft::column::<R>("owner_id")?;
+        let user = |row: &R::Model| match row.get(owner) {
+            Value::Uuid(user) => user,
+            _ => None,
+        };
         let mut moves = Vec::new();
         for c in candidates {
-            let (from, to) = (c.before.as_ref().map(|b| b.get(owner)), c.after.get(owner));
-            let none = matches!(to, Value::Uuid(None));
-            if from.as_ref() != Some(&to) && !(from.is_none() && none) {
-                let (how, to) = (if from.is_some() { "transfer" } else { "assign" }, Some(to).filter(|_| !none));
-                moves.push(Move {
-                    record: id_of::<R>(&c.after)?,
-                    first: from.is_none(),
-                    to,
-                    since: c.since.owner,
-                    origin: how,
-                });
-            }
+            let (id, before) = (id_of::<R>(&c.after)?, c.before.as_ref().map(user));
+            let how = if before.flatten().is_some() { "transfer" } else { "assign" };
+            moves.extend(Move::between(id, before, user(&c.after), c.since.owner, how));
         }
         move_intervals(unit, OWNERSHIP, shape.name, &moves).await?;
     }

@@ -4,21 +4,34 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
 
+use super::rules;
 use crate::{
     context::Unit,
     engine::{Interval, Move, Record, Saved, Scope, move_intervals},
-    error::Result,
-    values::Country,
+    error::{Code, Result, Violation},
+    values::{Address, Country, Handles, OptOuts, Phone, Url},
 };
 
 /// What the account is.
-#[derive(Clone, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[schema(as = AccountKind)]
 pub enum Kind {
     Company,
     Person,
+}
+
+/// How far the account has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[schema(as = AccountLifecycle)]
+pub enum Lifecycle {
+    Lead,
+    Prospect,
+    Customer,
+    Former,
 }
 
 /// A customer, or someone who may become one: an organisation or a person.
@@ -38,25 +51,68 @@ pub struct Model {
     pub updated_at: DateTime<Utc>,
     pub created_by: Option<Uuid>,
     pub deleted_at: Option<DateTime<Utc>>,
+    /// The user whose record it is.
     pub owner_id: Option<Uuid>,
     #[schema(max_length = 300)]
     #[sea_orm(column_type = "Text")]
     pub name: String,
     pub kind: Kind,
+    pub lifecycle: Lifecycle,
     /// Ripeness grade: A, A-, B+, ..
     #[schema(max_length = 20)]
     #[sea_orm(column_type = "Text", nullable)]
     pub grade: Option<String>,
+    #[schema(max_length = 100)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub industry: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
     pub country: Option<Country>,
+    #[schema(max_length = 100)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub region: Option<String>,
     #[schema(minimum = 0)]
     pub employees: Option<i64>,
+    #[schema(minimum = 1, maximum = 9999)]
+    pub year_founded: Option<i64>,
     /// Turnover of the last business year.
     pub annual_revenue_minor: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub annual_revenue_currency: Option<String>,
+    /// Number in the register of companies: Unified Social Credit Code, Handelsregister, ..
+    #[schema(max_length = 100)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub registration_id: Option<String>,
+    /// VAT or other tax number.
+    #[schema(max_length = 100)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub tax_id: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub website: Option<Url>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub phone: Option<Phone>,
+    pub billing_address: Option<Address>,
+    pub shipping_address: Option<Address>,
+    pub handles: Option<Handles>,
+    pub opt_outs: Option<OptOuts>,
+    /// Where the account came from: fair, referral, website, ..
+    #[schema(max_length = 100)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub source: Option<String>,
+    /// What they say they need.
+    #[schema(max_length = 5000)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub needs: Option<String>,
+    /// How they like to be treated.
+    #[schema(max_length = 5000)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub preferences: Option<String>,
     /// The account it belongs to.
     pub parent_id: Option<Uuid>,
+    /// The account that recommended them.
+    pub referred_by_id: Option<Uuid>,
+    /// Start of the latest interaction.
+    #[schema(read_only)]
+    pub last_contact_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -69,24 +125,31 @@ impl Record for Entity {
     const NAME: &'static str = "account";
     const PLURAL: &'static str = "accounts";
     const SCOPE: Scope = Scope::Owner;
-    const REFERENCES: &'static [(&'static str, &'static str)] = &[("parent_id", "account")];
-    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("kind", "company")];
+    const REFERENCES: &'static [(&'static str, &'static str)] =
+        &[("parent_id", "account"), ("referred_by_id", "account")];
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("kind", "company"), ("lifecycle", "prospect")];
 
     fn example() -> Json {
         json!({"name": "Acme Corporation", "kind": "company", "country": "US", "employees": 2822,
-               "annual_revenue": {"amount": "1100040000.00", "currency": "USD"}})
+               "annual_revenue": {"amount": "1100040000.00", "currency": "USD"},
+               "billing_address": {"street": "1 Main Street", "city": "Springfield", "country": "US"}})
+    }
+
+    fn check(after: &Model) -> Vec<Violation> {
+        let own = Violation::field("referred_by_id", Code::InvalidValue, "an account cannot recommend itself");
+        Some(own).filter(|_| after.referred_by_id == Some(after.id)).into_iter().collect()
+    }
+
+    async fn check_rows(unit: &Unit<'_>, slice: &mut [(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
+        rules::loops(unit, "account", "parent_id", slice, |account| (account.id, account.parent_id)).await
     }
 
     async fn effects(unit: &Unit<'_>, saved: &[Saved<Model>]) -> Result<()> {
-        let graded =
-            saved.iter().filter(|s| s.before.as_ref().and_then(|b| b.grade.as_ref()) != s.after.grade.as_ref());
-        let moves: Vec<_> = graded
-            .map(|s| Move {
-                record: s.after.id,
-                first: s.before.as_ref().is_none_or(|b| b.grade.is_none()),
-                to: s.after.grade.clone().map(Into::into),
-                since: s.since.grade,
-                origin: "user",
+        let moves: Vec<_> = saved
+            .iter()
+            .filter_map(|Saved { before, after, since }| {
+                let before = before.as_ref().map(|account| account.grade.clone());
+                Move::between(after.id, before, after.grade.clone(), since.grade, "user")
             })
             .collect();
         move_intervals(unit, GRADES, Self::NAME, &moves).await

@@ -1,12 +1,34 @@
 //! One kind a file. Adding a kind adds its file, its line here and its migration.
 
 pub mod account;
+pub mod contact;
+pub mod interaction;
 pub mod job;
+pub mod membership;
+pub mod opportunity;
+pub mod order;
+pub mod pipeline;
+pub mod product;
+mod rules;
+pub mod stage;
+pub mod team;
 pub mod user;
 
 use crate::engine::Registry;
 
 /// Every kind there is. The order is that of the API description.
 pub fn all() -> Registry {
-    Registry::default().with(user::Entity).with(account::Entity).with(job::Entity)
+    Registry::default()
+        .with(user::Entity)
+        .with(team::Entity)
+        .with(membership::Entity)
+        .with(account::Entity)
+        .with(contact::Entity)
+        .with(product::Entity)
+        .with(pipeline::Entity)
+        .with(stage::Entity)
+        .with(opportunity::Entity)
+        .with(order::Entity)
+        .with(interaction::Entity)
+        .with(job::Entity)
 }

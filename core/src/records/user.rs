@@ -1,17 +1,24 @@
 use chrono::{DateTime, Utc};
-use sea_orm::entity::prelude::*;
+use sea_orm::{
+    ConnectionTrait, DbBackend,
+    entity::prelude::*,
+    sea_query::{Alias, ExprTrait, LockType, Query},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
 
+use super::rules;
 use crate::{
     access::Role,
-    engine::{Record, Scope},
-    values::Email,
+    context::Unit,
+    engine::{Record, Saved, Scope},
+    error::{Code, Result, Violation},
+    values::{Email, Skills},
 };
 
 /// Where a user stands.
-#[derive(Clone, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[schema(as = UserState)]
@@ -49,11 +56,58 @@ pub struct Model {
     /// Whom they report to.
     pub manager_id: Option<Uuid>,
     pub hired_on: Option<Date>,
+    /// BCP 47 language tag: `en-GB`, `zh-Hans-CN`.
+    #[schema(max_length = 35)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub locale: Option<String>,
+    /// IANA name, `Europe/Berlin`, where it is not the tenant's.
+    #[schema(max_length = 50)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub time_zone: Option<String>,
+    #[schema(max_length = 20)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub phone_extension: Option<String>,
+    pub skills: Option<Skills>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
+
+fn is_admin(user: &Model) -> bool {
+    user.role == Role::Admin && user.state == State::Active && user.deleted_at.is_none()
+}
+
+/// Someone must be left who can let others in.
+async fn last_admin(unit: &Unit<'_>, slice: &[(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
+    let leaving = |(before, after): &(Option<Model>, Model)| before.as_ref().is_some_and(is_admin) && !is_admin(after);
+    if !slice.iter().any(leaving) || slice.iter().any(|(_, after)| is_admin(after)) {
+        return Ok(Vec::new());
+    }
+    // Two requests that each demote one of two admins must not both succeed.
+    let (lock, tenant) = (LockType::NoKeyUpdate, Alias::new("tenant"));
+    let mut turn = Query::select();
+    turn.column(Alias::new("id")).from(tenant).and_where(Expr::col(Alias::new("id")).eq(unit.cx.tenant.id));
+    if unit.cx.backend() == DbBackend::Postgres {
+        unit.txn.query_one(turn.lock(lock)).await?;
+    }
+    let others = Query::select()
+        .column(Alias::new("id"))
+        .from(Alias::new("user"))
+        .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+        .and_where(Expr::col(Alias::new("deleted_at")).is_null())
+        .and_where(Expr::col(Alias::new("role")).eq("admin"))
+        .and_where(Expr::col(Alias::new("state")).eq("active"))
+        .and_where(Expr::col(Alias::new("id")).is_not_in(slice.iter().map(|(_, after)| after.id)))
+        .limit(1)
+        .take();
+    if unit.txn.query_one(&others).await?.is_some() {
+        return Ok(Vec::new());
+    }
+    let detail = "the tenant needs at least one active admin: make someone else admin first";
+    let places = slice.iter().enumerate().filter(|(_, pair)| leaving(pair));
+    Ok(places.map(|(at, _)| (at, Violation::field("role", Code::InvalidState, detail))).collect())
+}
 
 impl Record for Entity {
     const NAME: &'static str = "user";
@@ -65,6 +119,23 @@ impl Record for Entity {
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("role", "rep"), ("state", "active")];
 
     fn example() -> Json {
-        json!({"email": "ann@example.com", "name": "Ann Archer", "role": "rep"})
+        json!({"email": "ann@example.com", "name": "Ann Archer", "role": "rep", "time_zone": "Europe/Berlin"})
+    }
+
+    fn check(after: &Model) -> Vec<Violation> {
+        let unknown = after.time_zone.as_ref().filter(|zone| zone.parse::<chrono_tz::Tz>().is_err());
+        let detail = |zone| format!("`{zone}` is not an IANA time zone such as `Europe/Berlin`");
+        unknown.map(|zone| Violation::field("time_zone", Code::InvalidValue, detail(zone))).into_iter().collect()
+    }
+
+    async fn check_rows(unit: &Unit<'_>, slice: &mut [(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
+        let mut broken = rules::loops(unit, "user", "manager_id", slice, |user| (user.id, user.manager_id)).await?;
+        broken.extend(last_admin(unit, slice).await?);
+        Ok(broken)
+    }
+
+    async fn effects(unit: &Unit<'_>, _saved: &[Saved<Model>]) -> Result<()> {
+        unit.changes_access();
+        Ok(())
     }
 }

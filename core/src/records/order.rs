@@ -1,0 +1,94 @@
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
+
+use super::rules;
+use crate::{
+    context::Unit,
+    engine::{Record, Scope},
+    error::{Code, Violation},
+};
+
+/// Where an order stands. Placed and fulfilled orders count as revenue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OrderState)]
+pub enum State {
+    Draft,
+    Placed,
+    Fulfilled,
+    Cancelled,
+}
+
+/// What an account ordered.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize, ToSchema)]
+#[sea_orm(table_name = "order")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The record's key in another system; unique in the tenant.
+    #[schema(max_length = 200)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub external_id: Option<String>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub created_by: Option<Uuid>,
+    pub deleted_at: Option<DateTime<Utc>>,
+    /// The user whose record it is.
+    pub owner_id: Option<Uuid>,
+    /// Who orders.
+    pub account_id: Uuid,
+    /// The number on the paper; unique in the tenant.
+    #[schema(max_length = 100)]
+    #[sea_orm(column_type = "Text", nullable)]
+    pub number: Option<String>,
+    /// `placed` for a new order with `placed_on`, else `draft`, where it is not given.
+    pub state: State,
+    pub placed_on: Option<Date>,
+    pub due_on: Option<Date>,
+    pub fulfilled_on: Option<Date>,
+    /// The total.
+    pub amount_minor: Option<i64>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub amount_currency: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Record for Entity {
+    const NAME: &'static str = "order";
+    const PLURAL: &'static str = "orders";
+    const SCOPE: Scope = Scope::Owner;
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[("account_id", "account")];
+    const UNIQUE: &'static [&'static [&'static str]] = &[&["number"]];
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("state", "draft")];
+
+    fn example() -> Json {
+        json!({"number": "2026-0042", "placed_on": "2026-01-12", "due_on": "2026-02-12",
+               "amount": {"amount": "9642.00", "currency": "USD"}})
+    }
+
+    fn prepare(_unit: &Unit<'_>, before: Option<&Model>, given: &Map<String, Json>, after: &mut Model) {
+        if before.is_none() && !given.contains_key("state") && after.placed_on.is_some() {
+            after.state = State::Placed;
+        }
+    }
+
+    fn check(after: &Model) -> Vec<Violation> {
+        let placed = ("placed_on", after.placed_on);
+        let dates = [("due_on", after.due_on), ("fulfilled_on", after.fulfilled_on)];
+        let mut broken: Vec<_> = dates.into_iter().filter_map(|date| rules::ordered(placed, date)).collect();
+        if matches!(after.state, State::Placed | State::Fulfilled) && after.placed_on.is_none() {
+            broken.push(Violation::field("placed_on", Code::Required, "is required once the order is placed"));
+        }
+        broken
+    }
+}
