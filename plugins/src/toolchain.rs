@@ -152,3 +152,25 @@ fn other_linker() -> Option<PathBuf> {
 fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_wasm_file_among_the_messages_is_the_crates_own() {
+        let messages = br#"{"reason":"compiler-artifact","filenames":["/t/libserde.rlib"]}
+{"reason":"compiler-artifact","filenames":["/t/other.wasm"]}
+{"reason":"compiler-artifact","filenames":["/t/rfm.wasm","/t/librfm.rlib"]}
+{"reason":"build-finished","success":true}
+"#;
+        assert_eq!(built(messages), Some(PathBuf::from("/t/rfm.wasm")));
+        assert_eq!(built(b"{\"reason\":\"build-finished\"}\nplain text"), None);
+    }
+
+    #[test]
+    fn a_folder_without_a_crate_is_no_rust_plugin() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(build(dir.path()).unwrap_err().to_string().starts_with("no Cargo.toml in "));
+    }
+}

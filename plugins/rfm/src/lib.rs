@@ -33,13 +33,14 @@ impl Plugin for Rfm {
     type Inputs = Facts;
 
     fn new(Config { weights }: Config, cx: &Context) -> Result<Self, String> {
-        let [recency, frequency, money] = weights;
-        if weights.iter().any(|weight| !weight.is_finite() || *weight < 0.0) || weights == [0.0; 3] {
+        let sound = weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
+        if !sound || weights.iter().all(|weight| *weight <= 0.0) {
             return Err("weights: three numbers from 0, and at least one above 0".into());
         }
         // Three times 0.1 does not add up like three times 1: equal weights count as 1, so that equal sums of digits
         // give the same value to the last bit.
-        let equal = recency == frequency && frequency == money;
+        let [first, ..] = weights;
+        let equal = weights.iter().all(|weight| weight.total_cmp(&first).is_eq());
         Ok(Self {
             weights: if equal { equal_weights() } else { weights },
             recency_cuts: cuts(cx, "recency_cuts")?,
@@ -209,6 +210,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "digits are whole")]
     fn a_value_on_a_cut_belongs_to_the_group_below() {
         let cuts = [10.0, 20.0, 30.0, 40.0];
         assert_eq!([9.0, 10.0, 10.5, 40.0, 41.0].map(|value| digit(value, &cuts)), [1.0, 1.0, 2.0, 4.0, 5.0]);

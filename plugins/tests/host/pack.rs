@@ -127,7 +127,7 @@ fn unpacked(component: &[u8]) -> Vec<u8> {
             end = end.min(section.range().start - header);
         }
     }
-    component[..end].to_vec()
+    component.iter().copied().take(end).collect()
 }
 
 fn leb_length(mut value: usize) -> usize {
