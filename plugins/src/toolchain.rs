@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const LINKER_VARIABLE: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER";
@@ -47,8 +48,13 @@ pub fn build(dir: &Path) -> Result<Vec<u8>, BuildError> {
     if !dir.join("Cargo.toml").is_file() {
         return Err(BuildError::NotRust(dir.into()));
     }
-    let mut command = Toolchain::find().ok_or(BuildError::NoToolchain)?.command();
-    command.current_dir(dir).stderr(Stdio::inherit()).args(["build", "--release", "--target", TARGET]);
+    let toolchain = Toolchain::find().ok_or(BuildError::NoToolchain)?;
+    let mut command = toolchain.command();
+    command.args(["--config", &toolchain.remapping(dir)]).current_dir(dir).stderr(Stdio::inherit()).args([
+        "--release",
+        "--target",
+        TARGET,
+    ]);
     command.args(["--message-format", "json-render-diagnostics"]);
     let output = command.output().map_err(|source| BuildError::Run { program: "cargo".into(), source })?;
     if !output.status.success() {
@@ -75,6 +81,7 @@ fn built(messages: &[u8]) -> Option<PathBuf> {
 struct Toolchain {
     rustc: PathBuf,
     cargo: PathBuf,
+    sysroot: PathBuf,
     library: Library,
     /// Where the compiler brings none.
     linker: Option<PathBuf>,
@@ -101,12 +108,12 @@ impl Toolchain {
             Library::FromSource => sysroot.join("lib/rustlib/src/rust/library/std").is_dir(),
         };
         let linker = if linkers_of(&sysroot).next().is_some() { None } else { Some(other_linker()?) };
-        found.then(|| Self { rustc: rustc.into(), cargo: cargo.into(), library, linker })
+        found.then(|| Self { rustc: rustc.into(), cargo: cargo.into(), sysroot, library, linker })
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.cargo);
-        command.env("RUSTC", &self.rustc);
+        command.env("RUSTC", &self.rustc).arg("build");
         // Cargo leaves its own compiler's libraries here for what it runs; another compiler must not load them.
         command.env_remove("LD_LIBRARY_PATH");
         if let (Some(linker), None) = (&self.linker, env::var_os(LINKER_VARIABLE)) {
@@ -117,6 +124,24 @@ impl Toolchain {
         }
         command
     }
+
+    /// Panic messages name source files: where they lie on the author's machine is nobody's business, and the bytes
+    /// should not depend on it.
+    fn remapping(&self, dir: &Path) -> String {
+        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+        let library = self.sysroot.join("lib/rustlib/src/rust");
+        let prefixes = [(cargo_home, "cargo"), (Some(library), "rust"), (Some(repository_of(dir)), ".")];
+        let flags = prefixes.into_iter().filter_map(|(from, to)| Some((from?, to)));
+        let flags = flags.map(|(from, to)| Json::from(format!("--remap-path-prefix={}={to}", from.display())));
+        format!("target.{TARGET}.rustflags={}", Json::from_iter(flags))
+    }
+}
+
+/// The nearest folder above that holds a repository, else `dir`.
+fn repository_of(dir: &Path) -> PathBuf {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.into());
+    dir.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&dir).into()
 }
 
 fn print(program: &str, args: &[&str]) -> Option<PathBuf> {

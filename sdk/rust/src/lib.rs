@@ -57,6 +57,7 @@
 pub mod bindings;
 mod check;
 mod context;
+mod few;
 mod frame;
 #[doc(hidden)]
 pub mod guest;

@@ -3,6 +3,8 @@ use std::borrow::Cow;
 use crate::{
     Money,
     columns::{self, Column, Texts},
+    few::Few,
+    score::same,
 };
 
 /// Why a row has its value or label: a code of the manifest's `[outputs] reasons` with the arguments of its text.
@@ -14,17 +16,18 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reason {
     code: Cow<'static, str>,
-    args: Vec<Arg>,
+    args: Few<Arg, 2>,
 }
 
 impl Reason {
     /// A reason without arguments.
     pub fn new(code: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: code.into(), args: Vec::new() }
+        Self { code: code.into(), args: Few::new() }
     }
 
     /// Adds the next argument: the first is `{0}` in the text. A code has the same types of arguments in every row.
     #[must_use]
+    #[inline]
     pub fn arg(mut self, arg: impl Into<Arg>) -> Self {
         self.args.push(arg.into());
         self
@@ -88,24 +91,32 @@ impl From<String> for Arg {
 
 /// Gathers the reasons of single rows into columns, one set of columns a code.
 #[derive(Default)]
-pub(crate) struct Collector(Vec<columns::Reason>);
+pub(crate) struct Collector(Vec<Columns>);
+
+struct Columns {
+    code: Cow<'static, str>,
+    rows: Vec<u32>,
+    args: Vec<Column>,
+}
 
 impl Collector {
     pub(crate) fn push(&mut self, row: u32, reason: Reason) -> Result<(), String> {
         let Reason { code, args } = reason;
-        let known = self.0.iter_mut().position(|known| known.code == code);
+        let known = self.0.iter().position(|known| same(&known.code, &code));
         let index = known.unwrap_or_else(|| {
-            let args = args.iter().map(empty_column).collect();
-            self.0.push(columns::Reason { code: code.clone().into_owned(), rows: Vec::new(), args });
+            self.0.push(Columns { code, rows: Vec::new(), args: args.iter().map(empty_column).collect() });
             self.0.len() - 1
         });
-        let Some(column) = self.0.get_mut(index) else { return Ok(()) };
-        if column.args.len() != args.len() {
-            let (now, before) = (args.len(), column.args.len());
-            return Err(format!("reason `{code}`, row {row}: {now} arguments, {before} in rows before"));
+        let Some(Columns { code, rows, args: columns }) = self.0.get_mut(index) else { return Ok(()) };
+        if columns.len() != args.len() {
+            return Err(format!(
+                "reason `{code}`, row {row}: {} arguments, {} in rows before",
+                args.len(),
+                columns.len()
+            ));
         }
-        column.rows.push(row);
-        for (index, (column, arg)) in column.args.iter_mut().zip(args).enumerate() {
+        rows.push(row);
+        for (index, (column, arg)) in columns.iter_mut().zip(args).enumerate() {
             append(column, arg)
                 .ok_or_else(|| format!("reason `{code}`, row {row}: argument {index} has another type than before"))?;
         }
@@ -113,7 +124,8 @@ impl Collector {
     }
 
     pub(crate) fn finish(self) -> Vec<columns::Reason> {
-        self.0
+        let reason = |Columns { code, rows, args }| columns::Reason { code: code.into_owned(), rows, args };
+        self.0.into_iter().map(reason).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::{Reason, columns::Segments, reason};
+use crate::{Reason, columns::Segments, few::Few, reason, score::same};
 
 /// The label of one row, or several with weights.
 ///
@@ -11,8 +11,8 @@ use crate::{Reason, columns::Segments, reason};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
-    labels: Vec<(Cow<'static, str>, f64)>,
-    reasons: Vec<Reason>,
+    labels: Few<(Cow<'static, str>, f64), 1>,
+    reasons: Few<Reason, 1>,
 }
 
 impl Segment {
@@ -23,11 +23,12 @@ impl Segment {
 
     /// No label yet: where the manifest allows several (`multiple = true`), [`Segment::and`] adds each.
     pub fn none() -> Self {
-        Self { labels: Vec::new(), reasons: Vec::new() }
+        Self { labels: Few::new(), reasons: Few::new() }
     }
 
     /// Adds a label with its weight.
     #[must_use]
+    #[inline]
     pub fn and(mut self, label: impl Into<Cow<'static, str>>, weight: f64) -> Self {
         self.labels.push((label.into(), weight));
         self
@@ -35,6 +36,7 @@ impl Segment {
 
     /// Adds a reason.
     #[must_use]
+    #[inline]
     pub fn reason(mut self, reason: impl Into<Reason>) -> Self {
         self.reasons.push(reason.into());
         self
@@ -43,7 +45,7 @@ impl Segment {
 
 /// Gathers the labels of single rows into columns.
 pub(crate) struct Collector {
-    labels: Vec<String>,
+    labels: Vec<Cow<'static, str>>,
     offsets: Vec<u32>,
     codes: Vec<u32>,
     weights: Vec<f64>,
@@ -67,9 +69,9 @@ impl Collector {
     pub(crate) fn push(&mut self, segment: Segment) -> Result<(), String> {
         let row = u32::try_from(self.offsets.len() - 1).map_err(|_| "too many rows")?;
         for (label, weight) in segment.labels {
-            let known = self.labels.iter().position(|known| *known == label);
+            let known = self.labels.iter().position(|known| same(known, &label));
             let code = known.unwrap_or_else(|| {
-                self.labels.push(label.into_owned());
+                self.labels.push(label);
                 self.labels.len() - 1
             });
             self.codes.push(u32::try_from(code).map_err(|_| "too many labels")?);
@@ -81,7 +83,7 @@ impl Collector {
 
     pub(crate) fn finish(self) -> Segments {
         Segments {
-            labels: self.labels,
+            labels: self.labels.into_iter().map(Cow::into_owned).collect(),
             offsets: self.offsets,
             codes: self.codes,
             weights: self.weights,
