@@ -8,6 +8,7 @@ mod m20261122_000003_sales;
 mod m20261122_000004_intervals;
 mod m20261122_000010_jobs;
 mod m20261122_000020_access;
+mod m20261122_000030_plugins;
 mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_intervals::Migration),
             Box::new(m20261122_000010_jobs::Migration),
             Box::new(m20261122_000020_access::Migration),
+            Box::new(m20261122_000030_plugins::Migration),
         ]
     }
 }

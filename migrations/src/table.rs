@@ -141,7 +141,7 @@ impl<'a> Table<'a> {
 
     /// A reference within the tenant. One to the table itself is checked at commit, because a slice may store a child
     /// before its parent.
-    fn foreign(self, column: &str, kind: &str) -> Self {
+    pub fn foreign(self, column: &str, kind: &str) -> Self {
         let deferred = if kind == self.name { " deferrable initially deferred" } else { "" };
         let line = format!(
             "foreign key (\"tenant_id\", \"{column}\") references \"{kind}\" (\"tenant_id\", \"id\"){deferred}"
@@ -160,6 +160,12 @@ impl<'a> Table<'a> {
     pub fn unique(self, columns: &[&'static str]) -> Self {
         let condition = if self.soft { " where \"deleted_at\" is null" } else { "" };
         self.unique_where(columns, condition)
+    }
+
+    /// No two rows at all share these values: what an upsert may name as its conflict.
+    pub fn always_unique(self, columns: &[&str]) -> Self {
+        let line = format!("unique ({})", quoted(columns));
+        self.line(&line)
     }
 
     /// No two rows of a tenant that a ` where ..` picks share these values.

@@ -110,7 +110,7 @@ fn may_set(unit: &Unit<'_>, field: &Field, update: bool) -> Result<(), Violation
 }
 
 /// RFC 7396, deep.
-fn merge(target: Json, patch: &Json) -> Json {
+pub fn merge(target: Json, patch: &Json) -> Json {
     let Json::Object(patch) = patch else { return patch.clone() };
     let mut target = match target {
         Json::Object(map) => map,

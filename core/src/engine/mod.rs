@@ -25,6 +25,7 @@ mod write;
 
 pub use self::{
     cell::{bind_cell, read_cell},
+    draft::merge,
     field::{Field, FieldAccess, FieldType, date, instant, print_instant},
     history::{Change, changes},
     intervals::{Interval, Move, move_intervals},

@@ -345,7 +345,8 @@ pub fn read(
     Ok((id, row.try_get_by_index(1)?, data))
 }
 
-pub(super) fn mixed(cx: &Context, amounts: i64, of: &str) -> Error {
+/// Refuses to add what is in several currencies.
+pub fn mixed(cx: &Context, amounts: i64, of: &str) -> Error {
     let base = cx.tenant.base_currency.as_str();
     let detail = format!("{of} has {amounts} amounts in other currencies than {base}, which cannot be added to it");
     Error::conflict(Code::MixedCurrency, detail)

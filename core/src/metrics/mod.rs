@@ -12,9 +12,9 @@ mod population;
 mod window;
 
 pub use self::{
-    compile::{Datum, Keys, Wanted, read, select},
+    compile::{Datum, Keys, Wanted, mixed, read, select},
     fact::Fact,
     forgotten::{Forgotten, forgotten},
     population::{Measured, Quantiles, quantiles},
-    window::{Period, Window, first_day_from, local_day},
+    window::{Period, Window, first_day_from, local_day, start_of},
 };

@@ -83,6 +83,11 @@ fn resolve(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     }
 }
 
+/// The instant at which a day starts in the zone.
+pub fn start_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+    resolve(day.and_time(NaiveTime::MIN), zone)
+}
+
 /// The calendar day of an instant in the zone.
 pub fn local_day(at: DateTime<Utc>, zone: Tz) -> NaiveDate {
     at.with_timezone(&zone).date_naive()

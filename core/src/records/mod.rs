@@ -2,14 +2,20 @@
 
 pub mod account;
 pub mod contact;
+pub mod installation;
 pub mod interaction;
 pub mod job;
+pub mod label;
 pub mod membership;
+pub mod not_scored;
 pub mod opportunity;
 pub mod order;
 pub mod pipeline;
+pub mod plugin;
+pub mod plugin_run;
 pub mod product;
 mod rules;
+pub mod score;
 pub mod stage;
 pub mod team;
 pub mod user;
@@ -30,5 +36,11 @@ pub fn all() -> Registry {
         .with(opportunity::Entity)
         .with(order::Entity)
         .with(interaction::Entity)
+        .with(plugin::Entity)
+        .with(installation::Entity)
+        .with(plugin_run::Entity)
+        .with(score::Entity)
+        .with(label::Entity)
+        .with(not_scored::Entity)
         .with(job::Entity)
 }
