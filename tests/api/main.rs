@@ -1,5 +1,6 @@
 //! The whole server through its front door.
 
+mod auth;
 mod contract;
 mod hostile;
 mod openapi;
