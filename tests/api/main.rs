@@ -4,5 +4,6 @@ mod auth;
 mod contract;
 mod hostile;
 mod openapi;
+mod query;
 #[path = "../support/mod.rs"]
 mod support;

@@ -163,12 +163,12 @@ fn load<'a, C: ConnectionTrait>(
         let rows = db.query_all(&select).await?;
         let printer = Printer::prepare(cx, db, selection, &layout, &rows).await?;
         let place = layout.place(id)?;
-        let mut printed = HashMap::with_capacity(rows.len());
+        let mut found = HashMap::with_capacity(rows.len());
         for row in &rows {
             let mut bytes = Vec::with_capacity(256);
             printer.print(&mut bytes, row)?;
-            printed.insert(row.try_get_by_index(place)?, bytes);
+            found.insert(row.try_get_by_index(place)?, bytes);
         }
-        Ok(printed)
+        Ok(found)
     })
 }

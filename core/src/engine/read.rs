@@ -22,7 +22,7 @@ use super::{
 use crate::{
     access::{self, Verb},
     context::{Context, Unit},
-    error::{Code, Error, Result},
+    error::{Code, Error, Result, Violation},
 };
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -75,8 +75,7 @@ pub async fn list(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Page
     access::may(&cx.actor, Verb::Read, shape)?;
     let plan = Plan::of(cx, shape, query)?;
     let db = &cx.store().read;
-    let id = plan.sort.0.iter().map(|key| key.column);
-    let layout = Layout::of(&plan.selection, id);
+    let layout = plan.layout();
     let mut rows = plan.rows(db, &layout).await?;
     let back = plan.cursor.as_ref().is_some_and(|cursor| cursor.back);
     let more = rows.len() as u64 > plan.limit;
@@ -95,6 +94,15 @@ pub async fn list(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Page
     let printer = Printer::prepare(cx, db, &plan.selection, &layout, &rows).await?;
     let body = body(&printer, &rows, next.as_deref(), prev.as_deref(), total)?;
     Ok(Page { body, next, prev })
+}
+
+/// The statements that read one page of a list, without their limit: what a test of query plans explains.
+///
+/// # Errors
+/// As [`list`].
+pub fn statements(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Vec<SelectStatement>> {
+    let plan = Plan::of(cx, shape, query)?;
+    Ok(plan.statements(&plan.layout()))
 }
 
 fn body(
@@ -141,23 +149,14 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn of(cx: &'a Context, shape: &'a Shape, query: &ListQuery) -> Result<Self> {
-        let mut broken = Vec::new();
-        let mut gather = |error| match error {
-            Error::Malformed(violations) => {
-                broken.extend(violations);
-                Ok(())
-            }
-            other => Err(other),
-        };
-        let selection = Selection::parse(cx, shape, query.fields.as_deref(), query.expand.as_deref());
-        let selection = selection.map_or_else(|e| gather(e).map(|()| None), |s| Ok(Some(s)))?;
-        let sort = Sort::parse(shape, query.sort.as_deref());
-        let sort = sort.map_or_else(|e| gather(e).map(|()| None), |s| Ok(Some(s)))?;
-        let limit = limit(query.limit).map_or_else(|e| gather(e).map(|()| None), |l| Ok(Some(l)))?;
+        let mut broken = Broken::default();
+        let selection = broken.check(Selection::parse(cx, shape, query.fields.as_deref(), query.expand.as_deref()))?;
+        let sort = broken.check(Sort::parse(shape, query.sort.as_deref()))?;
+        let limit = broken.check(limit(query.limit))?;
         let filter = query.filter.as_deref().map(|text| Self::filter(cx, shape, text)).transpose();
-        let filter = filter.map_or_else(|e| gather(e).map(|()| None), |f| Ok(Some(f)))?;
+        let filter = broken.check(filter)?;
         let (Some(selection), Some(sort), Some(limit), Some(filter)) = (selection, sort, limit, filter) else {
-            return Err(Error::Malformed(broken));
+            return Err(Error::Malformed(broken.0));
         };
         let mut rows = visible(cx, shape);
         let mut binding = format!("{} {} {sort}", cx.tenant.id, shape.name);
@@ -180,6 +179,18 @@ impl<'a> Plan<'a> {
 
     /// The page's rows and one more, where there is one, in the direction of travel.
     async fn rows(&self, db: &impl ConnectionTrait, layout: &Layout) -> Result<Vec<QueryResult>> {
+        let mut rows: Vec<QueryResult> = Vec::new();
+        for mut select in self.statements(layout) {
+            let wanted = (self.limit + 1).saturating_sub(rows.len() as u64);
+            if wanted > 0 {
+                rows.extend(db.query_all(select.limit(wanted)).await?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// One statement a segment of the page, to be read one after the other until there are rows enough.
+    fn statements(&self, layout: &Layout) -> Vec<SelectStatement> {
         let back = self.cursor.as_ref().is_some_and(|cursor| cursor.back);
         let reversed = back.then(|| self.sort.reversed());
         let sort = reversed.as_ref().unwrap_or(&self.sort);
@@ -187,14 +198,11 @@ impl<'a> Plan<'a> {
         layout.add_to(&mut select, &self.selection);
         sort.add_to(&mut select);
         let values = self.cursor.as_ref().map_or(&[][..], |cursor| &cursor.values);
-        let mut rows: Vec<QueryResult> = Vec::new();
-        for segment in segments(&sort.0, values) {
-            let wanted = (self.limit + 1).saturating_sub(rows.len() as u64);
-            if wanted > 0 {
-                rows.extend(db.query_all(select.clone().cond_where(segment).limit(wanted)).await?);
-            }
-        }
-        Ok(rows)
+        segments(&sort.0, values).into_iter().map(|segment| select.clone().cond_where(segment).take()).collect()
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::of(&self.selection, self.sort.0.iter().map(|key| key.column))
     }
 
     async fn count(&self, db: &impl ConnectionTrait) -> Result<i64> {
@@ -211,6 +219,23 @@ impl<'a> Plan<'a> {
             }
         }
         Cursor { back, values }.seal(&self.cx.world.secrets.cursor, &self.binding)
+    }
+}
+
+/// Everything that is wrong with a query, to be said at once.
+#[derive(Default)]
+struct Broken(Vec<Violation>);
+
+impl Broken {
+    fn check<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Malformed(violations)) => {
+                self.0.extend(violations);
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
     }
 }
 
