@@ -112,7 +112,9 @@ impl FromRequest for Kind {
 
 fn kind(request: &HttpRequest) -> Result<Kind, Problem> {
     let app = app(request)?;
-    let resource = app.world.registry.resolve(request.match_info().query("kind"))?;
+    let Ok(resource) = app.world.registry.resolve(request.match_info().query("kind")) else {
+        return Err(app.document.not_here(request));
+    };
     let verb = match *request.method() {
         Method::POST => Verb::Create,
         Method::PATCH => Verb::Update,

@@ -2,6 +2,7 @@
 
 mod auth;
 mod contract;
+mod every_kind;
 mod hostile;
 mod openapi;
 mod query;

@@ -34,7 +34,7 @@ enum Template {
 }
 
 /// Makes the template if it is not there yet.
-pub fn template(db: Db) {
+pub fn prepare(db: Db) {
     template_of(db);
 }
 

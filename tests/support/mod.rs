@@ -12,7 +12,7 @@ use std::future::Future;
 
 pub use self::{
     client::{Answer, Caller},
-    database::{Db, databases},
+    database::{Db, databases, prepare},
     outside::TestClock,
     server::{Person, START, TestServer},
 };
@@ -26,7 +26,7 @@ pub fn on_both<F: Future<Output = ()>>(test: impl Fn(std::sync::Arc<TestServer>)
 }
 
 pub fn on<F: Future<Output = ()>>(db: Db, test: impl Fn(std::sync::Arc<TestServer>) -> F) {
-    database::template(db);
+    prepare(db);
     block_on(async {
         let server = std::sync::Arc::new(TestServer::new(db).await);
         test(server.clone()).await;

@@ -72,6 +72,7 @@ impl TestServer {
         let database = TestDatabase::new(db).await;
         let mut config = config(&database.url, &database.dir());
         change(&mut config);
+        let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
         let clock = TestClock::at(START);
         let server = ripen::build(&config, outside(&clock, FIRST_ID)).await.unwrap();
         Self {
