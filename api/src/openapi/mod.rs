@@ -9,6 +9,7 @@ use ripen_core::{
     error::{Error, nearest},
 };
 use serde_json::{Map, Value as Json, json};
+use utoipa::OpenApi;
 
 use crate::{Catalogue, JSON, Problem, routes, server::App};
 
@@ -74,6 +75,16 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/openapi.json", web::get().to(document));
 }
 
+#[derive(OpenApi)]
+#[openapi(paths(document))]
+pub(crate) struct Doc;
+
+/// Get this description
+///
+/// OpenAPI 3.1. A reader of it is at `/docs`.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "get_openapi", tag = "server",
+    extensions(("x-right" = json!("public"))),
+    responses((status = 200, description = "The description.", body = Object)))]
 async fn document(app: web::Data<App>) -> HttpResponse {
     HttpResponse::Ok().content_type(JSON).body(app.document.bytes.clone())
 }

@@ -18,6 +18,7 @@ pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
         auth::Doc::openapi(),
         crate::health::Doc::openapi(),
         crate::metrics::Doc::openapi(),
+        crate::openapi::Doc::openapi(),
         crate::problem::Doc::openapi(),
     ]
 }

@@ -70,7 +70,7 @@ async fn below(store: &Store, tenant: &Tenant, user: Uuid, now: DateTime<Utc>) -
         member(user_id, team_id, role) as (
             select user_id, team_id, role from membership
             where tenant_id = $1 and deleted_at is null
-              and ("from" is null or "from" <= $3) and ("to" is null or "to" > $3)),
+              and (from_at is null or from_at <= $3) and (to_at is null or to_at > $3)),
         led(id) as (
             select id from team
             where tenant_id = $1 and deleted_at is null
