@@ -10,8 +10,10 @@ use ripen_api::{App, Catalogue, Document, Http, Metrics, Readiness};
 use ripen_core::{
     access::{Gate, Secrets},
     context::World,
+    decisions,
     engine::Registry,
     error::{Error, Result},
+    jobs::{RunnerHandle, spawn_runner},
     ports::Sandbox,
     records,
     store::Store,
@@ -44,6 +46,7 @@ pub enum StartError {
 pub struct Server {
     pub world: Arc<World>,
     http: Http,
+    runner: RunnerHandle,
     drain: Duration,
 }
 
@@ -65,7 +68,8 @@ pub async fn build(config: &Config, outside: Outside) -> Result<Server, StartErr
     };
     let http = ripen_api::start(app, &config.http())
         .map_err(|source| StartError::Listen { address: config.server.listen, source })?;
-    Ok(Server { world, http, drain: Duration::from_secs(config.server.drain_s) })
+    let runner = spawn_runner(world.clone(), decisions::works());
+    Ok(Server { world, http, runner, drain: Duration::from_secs(config.server.drain_s) })
 }
 
 /// Everything one process shares, over a database whose tables are those of this release.
@@ -172,7 +176,9 @@ impl Server {
     pub async fn stop(self) -> io::Result<()> {
         self.http.drain();
         tokio::time::sleep(self.drain).await;
-        self.http.stop().await
+        let stopped = self.http.stop().await;
+        self.runner.stop().await;
+        stopped
     }
 
     /// Ends at once, without waiting for anybody.

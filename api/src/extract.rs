@@ -12,6 +12,7 @@ use futures::StreamExt;
 use ripen_core::{
     access::Verb,
     context::Context,
+    decisions::LARGEST,
     engine::Resource,
     error::{Code, Error, Violation, nearest, unknown},
 };
@@ -202,7 +203,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Extracted<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = bytes(request, payload, &["application/json"]);
+        let bytes = bytes(request, payload, &["application/json"], None);
         Box::pin(async move { Ok(Self(typed(json::parse(&bytes.await?)?)?)) })
     }
 }
@@ -219,7 +220,7 @@ impl FromRequest for Draft {
             Method::PATCH => &["application/merge-patch+json", "application/json"],
             _ => &["application/json"],
         };
-        let bytes = bytes(request, payload, types);
+        let bytes = bytes(request, payload, types, None);
         Box::pin(async move {
             match json::parse(&bytes.await?)? {
                 Json::Object(fields) => Ok(Self(fields)),
@@ -251,11 +252,28 @@ fn with_nearest(detail: String) -> String {
     near.map(|name| format!("{detail}; did you mean `{name}`?")).unwrap_or(detail)
 }
 
-/// The whole body within the limits of size and time, if it has one of `types`.
+/// The bytes of a WebAssembly component.
+pub struct Component(pub Vec<u8>);
+
+impl FromRequest for Component {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = bytes(request, payload, &["application/wasm"], Some(LARGEST));
+        Box::pin(async move { Ok(Self(bytes.await?)) })
+    }
+}
+
+/// For a large body to arrive.
+const UPLOAD_TIME: Duration = Duration::from_secs(300);
+
+/// The whole body within the limits of size and time, if it has one of `types`; an upload may have `upload` bytes.
 pub(crate) fn bytes(
     request: &HttpRequest,
     payload: &mut Payload,
     types: &'static [&'static str],
+    upload: Option<usize>,
 ) -> Extracted<Vec<u8>> {
     let (limits, given) = (app(request).map(|app| app.limits.clone()), request.content_type().to_ascii_lowercase());
     let mut payload = payload.take();
@@ -265,20 +283,21 @@ pub(crate) fn bytes(
             return Err(Error::malformed("Content-Type", Code::UnsupportedMediaType, detail).into());
         }
         let limits = limits?;
+        let (most, time) = upload.map_or((limits.body, limits.body_time), |most| (most, UPLOAD_TIME));
         let read = async {
             let mut body = Vec::new();
             while let Some(chunk) = payload.next().await {
                 let chunk =
                     chunk.map_err(|error| Error::malformed("body", Code::MalformedRequest, error.to_string()))?;
-                if body.len() + chunk.len() > limits.body {
-                    return Err(limit(Code::BodyTooLarge, format!("a body has at most {} bytes here", limits.body)));
+                if body.len() + chunk.len() > most {
+                    return Err(limit(Code::BodyTooLarge, format!("a body has at most {most} bytes here")));
                 }
                 body.extend_from_slice(&chunk);
             }
             Ok(body)
         };
-        let late = |_| limit(Code::BodyTooSlow, format!("a body must arrive within {} s", limits.body_time.as_secs()));
-        Ok(tokio::time::timeout(limits.body_time, read).await.map_err(late)??)
+        let late = |_| limit(Code::BodyTooSlow, format!("a body must arrive within {} s", time.as_secs()));
+        Ok(tokio::time::timeout(time, read).await.map_err(late)??)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Five handlers for every kind of record; no kind is named here.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
 use ripen_core::{
     context::Context,
     engine::{
@@ -9,6 +9,7 @@ use ripen_core::{
     },
     error::{Code, Error, Result},
 };
+use uuid::Uuid;
 
 use crate::{
     JSON,
@@ -105,7 +106,19 @@ async fn one(resource: &dyn Resource, unit: &ripen_core::context::Unit<'_>, oper
     verdict.unwrap_or_else(|| Err(Error::internal("every operation gets a verdict", "none was given")))
 }
 
-fn whole(mut answer: actix_web::HttpResponseBuilder, found: Found) -> HttpResponse {
+/// The record as it is now, as the answer to an action on it.
+pub(crate) async fn record(
+    cx: &Context,
+    kind: &'static str,
+    id: Uuid,
+    answer: &mut HttpResponseBuilder,
+) -> Result<HttpResponse> {
+    let resource = cx.world.registry.kind(kind);
+    let resource = resource.ok_or_else(|| Error::internal("actions answer with kinds of the registry", kind))?;
+    Ok(whole(answer.take(), read::get(cx, resource.shape(), id, None, None).await?))
+}
+
+fn whole(mut answer: HttpResponseBuilder, found: Found) -> HttpResponse {
     if let Some(etag) = found.etag {
         answer.insert_header((header::ETAG, etag));
     }

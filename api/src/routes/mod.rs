@@ -2,6 +2,7 @@
 //! `Doc` that describes them.
 
 mod auth;
+mod plugins;
 
 use actix_web::web;
 use utoipa::OpenApi;
@@ -9,13 +10,14 @@ use utoipa::OpenApi;
 /// Registers every action. Routes here come before the generic resource: for a method they do not take, the generic
 /// one is asked next.
 pub(crate) fn all(cfg: &mut web::ServiceConfig) {
-    cfg.configure(auth::routes);
+    cfg.configure(auth::routes).configure(plugins::routes);
 }
 
 /// The descriptions of the same.
 pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
     vec![
         auth::Doc::openapi(),
+        plugins::Doc::openapi(),
         crate::health::Doc::openapi(),
         crate::metrics::Doc::openapi(),
         crate::openapi::Doc::openapi(),
