@@ -104,7 +104,7 @@ pub struct Unit<'a> {
     /// One time for everything the unit writes.
     pub now: DateTime<Utc>,
     /// The writer may set `created_at`, `created_by` and `closed_at`, and first intervals reach back to the beginning
-    /// of time unless they are mapped: set by imports, whose actor holds `imports:history`.
+    /// of time unless they are mapped: set by imports, whose actor holds `import:history`.
     pub history: bool,
     /// The writer is the product itself and may set what only the server sets.
     pub server: bool,

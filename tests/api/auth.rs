@@ -226,13 +226,50 @@ fn roles_reach_their_own_rows_their_tree_or_all() {
         let (manager, other) = (id_of(&server, Person::Manager).await, id_of(&server, Person::OtherRep).await);
         let top = admin.post("/v1/teams", json!({"name": "Top", "lead_id": manager})).await.expect(201);
         let below = admin.post("/v1/teams", json!({"name": "Below", "parent_id": top.id()})).await.expect(201);
-        let member = json!({"team_id": below.id(), "user_id": other, "role": "member", "from": "2026-02-01"});
+        let member =
+            json!({"team_id": below.id(), "user_id": other, "role": "member", "from_at": "2026-02-01T00:00:00Z"});
         admin.post("/v1/memberships", member).await.expect(201);
         assert_eq!(seen(Person::Manager).await, ["Manager", "Rep"]);
-        server.clock.set("2026-02-01T00:00:30Z");
+        server.clock.set("2026-01-31T23:59:59Z");
         let login = log_in(&server.anonymous(), Person::Manager, PASSWORD).await.expect(200);
         let manager = server.with_token(Some(text(&login, "access_token")));
+        assert_eq!(manager.get("/v1/accounts").await.expect(200).data().len(), 2);
+        server.clock.set("2026-02-01T00:00:59Z");
         assert_eq!(manager.get("/v1/accounts").await.expect(200).data().len(), 3);
+    });
+}
+
+#[test]
+fn a_change_of_teams_is_felt_at_once() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let (manager, other) = (id_of(&server, Person::Manager).await, id_of(&server, Person::OtherRep).await);
+        server.as_person(Person::OtherRep).await.post("/v1/accounts", json!({"name": "Theirs"})).await.expect(201);
+        let seen = async || server.as_person(Person::Manager).await.get("/v1/accounts").await.expect(200).data().len();
+        assert_eq!(seen().await, 0);
+        let team = admin.post("/v1/teams", json!({"name": "North"})).await.expect(201);
+        let member = json!({"team_id": team.id(), "user_id": other, "role": "member"});
+        let member = admin.post("/v1/memberships", member).await.expect(201);
+        assert_eq!(seen().await, 0);
+        admin.patch(&format!("/v1/teams/{}", team.id()), json!({"lead_id": manager})).await.expect(200);
+        assert_eq!(seen().await, 1);
+        admin.delete(&format!("/v1/memberships/{}", member.id())).await.expect(204);
+        assert_eq!(seen().await, 0);
+    });
+}
+
+#[test]
+fn every_operation_names_a_right_there_is() {
+    on_both(|server| async move {
+        let me = server.as_admin().await.get("/v1/me").await.expect(200).json;
+        let rights = me["rights"].as_array().unwrap();
+        let document = server.anonymous().get("/openapi.json").await.expect(200).json;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let right = &operation["x-right"];
+                assert!(right == "public" || rights.contains(right), "{method} {path}: {right}");
+            }
+        }
     });
 }
 
@@ -241,7 +278,8 @@ fn passwords_are_set_by_admins_and_changed_by_their_owners() {
     on_both(|server| async move {
         let (admin, rep) = (server.as_admin().await, server.as_person(Person::Rep).await);
         let id = id_of(&server, Person::Rep).await;
-        let put = async |caller: &Caller, path: &str, body: Json| caller.send(caller.request("PUT", path).json(&body)).await;
+        let put =
+            async |caller: &Caller, path: &str, body: Json| caller.send(caller.request("PUT", path).json(&body)).await;
         let of_rep = format!("/v1/users/{id}/password");
         let fresh = json!({"password": "four blue plums"});
         assert_eq!(put(&rep, &of_rep, fresh.clone()).await.expect(403).problem(), "forbidden");
@@ -347,7 +385,8 @@ mod family {
                     let body = json!({"refresh_token": issued[nth(back)].0});
                     anonymous.post("/v1/auth/logout", body).await.expect(204);
                     // a token that a later refresh has swept away no longer names its session
-                    let known = server.clock.now() - issued[nth(back)].1 < TimeDelta::days(30) || nth(back) + 1 == issued.len();
+                    let known =
+                        server.clock.now() - issued[nth(back)].1 < TimeDelta::days(30) || nth(back) + 1 == issued.len();
                     alive &= !known;
                 }
                 Step::Refresh(back) => {

@@ -85,8 +85,7 @@ async fn below(store: &Store, tenant: &Tenant, user: Uuid, now: DateTime<Utc>) -
             select report.id from "user" as report join below on report.manager_id = below.id
             where report.tenant_id = $1)
         select id from below order by id"#;
-    let today = now.with_timezone(&tenant.time_zone).date_naive();
-    let values = [tenant.id.into(), user.into(), today.into()];
+    let values = [tenant.id.into(), user.into(), now.into()];
     let rows = store.read.query_all_raw(Statement::from_sql_and_values(store.backend, sql, values)).await?;
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }

@@ -29,7 +29,7 @@ use crate::{
 
 /// How long a process may not notice what another one has changed.
 const GENERATION_AGE: TimeDelta = TimeDelta::seconds(1);
-/// Memberships also begin and end by the calendar, which no generation tells.
+/// Memberships also begin and end as time goes by, which no generation tells.
 const ACTOR_AGE: TimeDelta = TimeDelta::seconds(60);
 const TENANTS: u64 = 10_000;
 const SESSIONS: u64 = 100_000;

@@ -35,7 +35,7 @@ pub enum FieldAccess {
     Write,
     /// Callers, in create only.
     Create,
-    /// The server; imports too where they hold `imports:history`.
+    /// The server; imports too where they hold `import:history`.
     History,
     /// The server alone.
     Server,

@@ -49,7 +49,7 @@ pub trait Record:
     const REFERENCES: &'static [(&'static str, &'static str)] = &[];
     /// Sets of fields whose values no two live records share, beside `external_id`.
     const UNIQUE: &'static [&'static [&'static str]] = &[];
-    /// Server-set fields that an import with the right `imports:history` may bring, beside `created_at` and
+    /// Server-set fields that an import with the right `import:history` may bring, beside `created_at` and
     /// `created_by`.
     const HISTORY: &'static [&'static str] = &[];
     /// Values of fields a create may leave out although they are not nullable, as JSON text.

@@ -56,6 +56,7 @@ impl Record for Entity {
     const NAME: &'static str = "membership";
     const PLURAL: &'static str = "memberships";
     const SCOPE: Scope = Scope::Tenant;
+    const AFFECTS_ACCESS: bool = true;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("user_id", "user"), ("team_id", "team")];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("role", "member")];
 

@@ -49,6 +49,7 @@ impl Record for Entity {
     const NAME: &'static str = "team";
     const PLURAL: &'static str = "teams";
     const SCOPE: Scope = Scope::Tenant;
+    const AFFECTS_ACCESS: bool = true;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("parent_id", "team"), ("lead_id", "user")];
 
     fn example() -> Json {
