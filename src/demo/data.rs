@@ -7,12 +7,15 @@ use ripen_core::{
         read::{self, ListQuery},
     },
     error::{Error, Result},
-    import,
+    import::{Upload, report},
 };
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::console::{follow, thousands};
+
+/// Refused and reported rows of a file that are printed; the job's report has them all.
+const ROWS_SHOWN: u64 = 10;
 
 /// One file with its specification, and how to see that it is in.
 struct File {
@@ -69,23 +72,32 @@ impl File {
             println!("{:<16} {:>6} here already", self.title, thousands(self.rows));
             return Ok(());
         }
-        let spec = json(self.spec.as_bytes())?;
-        let job = import::start(admin, &spec, self.csv).await?;
-        let report = follow(admin, self.title, job).await?;
-        self.print(admin, job, &report).await
+        let mut upload = Upload::begin(admin, json(self.spec.as_bytes())?)?;
+        upload.write(self.csv).await?;
+        let job = upload.finish().await?;
+        let result = follow(admin, self.title, job).await?;
+        self.print(admin, job, &result).await
     }
 
     /// What became of the rows, and of each kind of dirt in them.
-    async fn print(&self, admin: &Context, job: Uuid, report: &Json) -> Result<()> {
-        let number = |name: &str| report.get(name).and_then(Json::as_i64).unwrap_or_default();
+    async fn print(&self, admin: &Context, job: Uuid, result: &Json) -> Result<()> {
+        let number = |name: &str| result.get(name).and_then(Json::as_i64).unwrap_or_default();
         let imported = number("created") + number("updated") + number("unchanged");
         println!("{:<16} {:>6} imported, {} refused", self.title, thousands(imported), number("failed"));
-        for (column, pairs) in report.get("replaced").and_then(Json::as_object).into_iter().flatten() {
-            for (from, to) in pairs.as_object().into_iter().flatten() {
-                println!("  {column}: `{from}` {}", to);
+        for repair in result.get("replaced").and_then(Json::as_array).into_iter().flatten() {
+            let text = |name: &str| repair.get(name).and_then(Json::as_str).unwrap_or_default();
+            // every country is replaced by its code; only the misspelled one is dirt
+            if text("column") != "office_location" || text("from") == "Philipines" {
+                let rows = repair.get("rows").and_then(Json::as_i64).unwrap_or_default();
+                println!("  repaired  {}: `{}` is `{}` ({} rows)", text("column"), text("from"), text("to"), thousands(rows));
             }
         }
-        let _ = (admin, job);
+        for found in report::page(admin, job, (0, 0), ROWS_SHOWN).await?.0 {
+            let what = if found.severity == "warning" { "reported" } else { "refused" };
+            let place = found.column.as_deref().unwrap_or("row");
+            let value = found.value.as_deref().unwrap_or_default();
+            println!("  {what:<9} line {}, {place} `{value}`: {}", found.line, found.detail);
+        }
         Ok(())
     }
 }
