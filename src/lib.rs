@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod demo;
 mod outside;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

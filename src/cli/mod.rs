@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file.
 
+mod demo;
 mod doctor;
 mod migrate;
 mod openapi;
@@ -46,6 +47,8 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Do the main job on real data in an embedded database, then serve
+    Demo(demo::Args),
     /// Serve the API
     Serve(serve::Args),
     /// Bring the database to this release
@@ -83,6 +86,7 @@ fn start(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
 #[tokio::main]
 async fn run(command: Command, config: Config) -> Outcome {
     match command {
+        Command::Demo(args) => demo::run(args, config).await,
         Command::Serve(args) => serve::run(args, config).await,
         Command::Migrate => migrate::run(&config).await,
         Command::Tenant(action) => tenant::run(action, &config).await,
