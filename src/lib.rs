@@ -14,6 +14,7 @@ use ripen_core::{
     decisions,
     engine::Registry,
     error::{Error, Result},
+    import::Import,
     jobs::{RunnerHandle, spawn_runner},
     ports::Sandbox,
     records,
@@ -69,7 +70,9 @@ pub async fn build(config: &Config, outside: Outside) -> Result<Server, StartErr
     };
     let http = ripen_api::start(app, &config.http())
         .map_err(|source| StartError::Listen { address: config.server.listen, source })?;
-    let runner = spawn_runner(world.clone(), decisions::works());
+    let mut works = decisions::works();
+    works.push(Arc::new(Import));
+    let runner = spawn_runner(world.clone(), works);
     Ok(Server { world, http, runner, drain: Duration::from_secs(config.server.drain_s) })
 }
 

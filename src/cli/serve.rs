@@ -38,7 +38,7 @@ pub(super) async fn until_told() -> std::io::Result<()> {
 }
 
 /// Lines on standard error.
-fn log(settings: &Log) -> Outcome {
+pub(super) fn log(settings: &Log) -> Outcome {
     let lines =
         tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&settings.level)?).with_writer(std::io::stderr);
     let set = match settings.format {

@@ -59,7 +59,7 @@ fn wins() -> Json {
 
 async fn install(admin: &Context, key: &str, new: Json) -> Result<()> {
     let wanted = |source| Error::internal("the demo asks for installations as callers do", source);
-    match decisions::find_installation(admin, key).await {
+    match decisions::find(admin, key).await {
         Ok(_) => {}
         Err(Error::NotFound { .. }) => {
             let new: NewInstallation = serde_json::from_value(new).map_err(wanted)?;
