@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{
-    ConnectionTrait, DbBackend, QueryResult, Value,
+    ConnectionTrait, DbBackend, QueryResult,
     sea_query::{Alias, Cond, Condition, Expr, ExprTrait, LockBehavior, LockType, Query, UpdateStatement},
 };
 use serde_json::{Value as Json, json};
@@ -133,7 +133,7 @@ pub(super) async fn claim(world: &World, worker: Uuid, kinds: &[&'static str]) -
     txn.execute(&lease).await?;
     let started = update_job(claim.tenant, claim.id, now)
         .value(Alias::new("state"), Expr::val(State::Running))
-        .value(Alias::new("started_at"), Expr::cust_with_values("coalesce(\"started_at\", $1)", [Value::from(now)]))
+        .value(Alias::new("started_at"), Expr::col(Alias::new("started_at")).if_null(now))
         .take();
     txn.execute(&started).await?;
     txn.commit().await?;
