@@ -347,6 +347,7 @@ fn only_hashes_are_stored() {
 }
 
 mod family {
+    use chrono::{DateTime, Utc};
     use proptest::prelude::*;
 
     use super::*;
@@ -371,40 +372,58 @@ mod family {
         ]
     }
 
-    /// What must come, by the rules alone: the newest token within its time, once, while the session lives.
+    /// The session as the rules alone say it must be.
+    struct Model {
+        /// Each token with the time of its issue, the newest last.
+        issued: Vec<(String, DateTime<Utc>)>,
+        alive: bool,
+    }
+
+    impl Model {
+        fn nth(&self, back: usize) -> usize {
+            self.issued.len().saturating_sub(1 + back)
+        }
+
+        /// Each issue sweeps the session's tokens that have expired by then.
+        fn swept(&self, at: usize) -> bool {
+            self.issued[self.issued.len() - 1].1 - self.issued[at].1 >= TimeDelta::days(30)
+        }
+
+        /// The code that must come; `None` where the token must work.
+        fn refusal(&self, at: usize, now: DateTime<Utc>) -> Option<&'static str> {
+            let newest = at + 1 == self.issued.len();
+            match () {
+                () if self.swept(at) => Some("invalid_token"),
+                () if !newest => Some("refresh_token_reused"),
+                () if !self.alive => Some("invalid_token"),
+                () if now - self.issued[at].1 >= TimeDelta::days(30) => Some("token_expired"),
+                () => None,
+            }
+        }
+    }
+
     async fn follows_the_rules(server: &TestServer, steps: &[Step]) {
         let anonymous = server.anonymous();
         let login = log_in(&anonymous, Person::Rep, PASSWORD).await.expect(200);
-        let mut issued = vec![(text(&login, "refresh_token").to_owned(), server.clock.now())];
-        let mut alive = true;
+        let first = (text(&login, "refresh_token").to_owned(), server.clock.now());
+        let mut model = Model { issued: vec![first], alive: true };
         for step in steps {
-            let nth = |back: usize| issued.len().saturating_sub(1 + back);
             match *step {
                 Step::Wait(days) => server.clock.advance(TimeDelta::days(days)),
                 Step::Logout(back) => {
-                    let body = json!({"refresh_token": issued[nth(back)].0});
+                    let at = model.nth(back);
+                    let body = json!({"refresh_token": model.issued[at].0});
                     anonymous.post("/v1/auth/logout", body).await.expect(204);
-                    // a token that a later refresh has swept away no longer names its session
-                    let known =
-                        server.clock.now() - issued[nth(back)].1 < TimeDelta::days(30) || nth(back) + 1 == issued.len();
-                    alive &= !known;
+                    model.alive &= model.swept(at);
                 }
                 Step::Refresh(back) => {
-                    let (at, now) = (nth(back), server.clock.now());
-                    let newest = at + 1 == issued.len();
-                    let in_time = now - issued[at].1 < TimeDelta::days(30);
-                    let answer = refresh(&anonymous, &issued[at].0).await;
-                    if newest && alive && in_time {
-                        issued.push((text(&answer.expect(200), "refresh_token").to_owned(), now));
+                    let (at, now) = (model.nth(back), server.clock.now());
+                    let answer = refresh(&anonymous, &model.issued[at].0).await;
+                    if let Some(code) = model.refusal(at, now) {
+                        assert_eq!(answer.expect(401).problem(), code);
+                        model.alive &= code != "refresh_token_reused";
                     } else {
-                        let answer = answer.expect(401);
-                        match answer.problem() {
-                            "refresh_token_reused" => assert!(!newest),
-                            "token_expired" => assert!(newest && !in_time),
-                            "invalid_token" => assert!(!alive || !newest),
-                            other => panic!("{other}"),
-                        }
-                        alive &= answer.problem() != "refresh_token_reused";
+                        model.issued.push((text(&answer.expect(200), "refresh_token").to_owned(), now));
                     }
                 }
             }
