@@ -1,0 +1,13 @@
+//! Tables, fields and the write path, without a server, on each database this machine has.
+
+mod fields;
+mod rules;
+mod tables;
+mod world;
+mod write;
+
+#[expect(dead_code, reason = "shared with the tests of the whole server")]
+#[path = "../../../tests/support/outside.rs"]
+mod outside;
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres;
