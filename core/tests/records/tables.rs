@@ -25,7 +25,7 @@ fn family(kind: &ColumnType) -> &'static str {
 }
 
 fn stored(declared: &str) -> &'static str {
-    match declared {
+    match declared.to_lowercase().as_str() {
         "uuid" | "uuid_text" => "id",
         "text" => "text",
         "bigint" | "integer" => "integer",
