@@ -60,9 +60,12 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn filter(&mut self, place: &Place<'_>, filter: &Filter) -> Condition {
         match filter {
+            Filter::And(none) | Filter::Or(none) if none.is_empty() => {
+                let detail = "`and` and `or` need a condition";
+                self.broken.push(Violation::parameter("filter", Code::FilterSyntax, detail));
+                Condition::all()
+            }
             Filter::And(all) => all.iter().fold(Condition::all(), |sum, one| sum.add(self.filter(place, one))),
-            // an empty junction has no SQL: false, as no alternative holds
-            Filter::Or(any) if any.is_empty() => Condition::all().add(Expr::val(1).eq(0)),
             Filter::Or(any) => any.iter().fold(Condition::any(), |sum, one| sum.add(self.filter(place, one))),
             Filter::Not(inner) => {
                 let place = Place { alias: place.alias.clone(), negated: true, ..*place };
