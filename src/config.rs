@@ -194,13 +194,11 @@ impl Config {
 fn only_known(given: &Json, known: &Json, section: &str) -> Result<(), String> {
     let (Json::Object(given), Json::Object(known)) = (given, known) else { return Ok(()) };
     for (name, value) in given {
-        match known.get(name) {
-            Some(known) => only_known(value, known, &format!("{section}{name}."))?,
-            None => {
-                let names: Vec<_> = known.keys().map(|key| format!("{section}{key}")).collect();
-                return Err(unknown("key", &format!("{section}{name}"), names.iter().map(String::as_str)));
-            }
-        }
+        let Some(known) = known.get(name) else {
+            let names: Vec<_> = known.keys().map(|key| format!("{section}{key}")).collect();
+            return Err(unknown("key", &format!("{section}{name}"), names.iter().map(String::as_str)));
+        };
+        only_known(value, known, &format!("{section}{name}."))?;
     }
     Ok(())
 }

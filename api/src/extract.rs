@@ -245,7 +245,7 @@ fn typed<T: DeserializeOwned>(value: Json) -> Result<T, Error> {
     })
 }
 
-/// Adds the nearest known name to serde's `unknown field `a`, expected one of `b`, `c``.
+/// Adds the nearest known name to what serde says of an unknown name: that name and those it expected.
 fn with_nearest(detail: String) -> String {
     let mut names = detail.split('`').skip(1).step_by(2);
     let near = names.next().filter(|_| detail.starts_with("unknown")).and_then(|given| nearest(given, names));

@@ -50,7 +50,6 @@ fn status(error: &Error) -> StatusCode {
             Some(Code::UnsupportedMediaType) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             _ => StatusCode::BAD_REQUEST,
         },
-        Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Conflict { .. } => StatusCode::CONFLICT,
         Error::Stale { .. } => StatusCode::PRECONDITION_FAILED,
         Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
@@ -64,7 +63,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Plugin(PluginFailure { class: FailureClass::Host, .. }) | Error::Internal { .. } => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
-        Error::Plugin(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Invalid(_) | Error::Plugin(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Database(_) if error.is_outage() => StatusCode::SERVICE_UNAVAILABLE,
         Error::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }

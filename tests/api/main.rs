@@ -1,5 +1,13 @@
 //! The whole server through its front door.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that meets what it did not expect fails"
+)]
+
 mod auth;
 mod contract;
 mod every_kind;

@@ -6,7 +6,7 @@ use ripen_core::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::shared::{failing, parameter, schema};
+use super::shared::{failing, parameter, schema, set};
 
 /// An id for examples.
 const SAMPLE: &str = "01936b2f-7c00-7000-8000-000000000001";
@@ -52,7 +52,7 @@ fn words(name: &str) -> String {
     name.replace(['_', '-'], " ")
 }
 
-fn operation(shape: &Shape, verb: Verb, id: String, summary: String, description: &str) -> Json {
+fn operation(shape: &Shape, verb: Verb, id: &str, summary: &str, description: &str) -> Json {
     json!({
         "operationId": id,
         "summary": summary,
@@ -65,13 +65,13 @@ fn operation(shape: &Shape, verb: Verb, id: String, summary: String, description
 fn list(shape: &Shape, title: &str) -> Json {
     let text = format!("{} Answers a page of those you may see. {}", shape.description, field_list(shape));
     let id = format!("list_{}", shape.plural.replace('-', "_"));
-    let mut operation = operation(shape, Verb::Read, id, format!("List {}", words(shape.plural)), &text);
+    let mut operation = operation(shape, Verb::Read, &id, &format!("List {}", words(shape.plural)), &text);
     let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count"];
-    operation["parameters"] = names.iter().map(|name| parameter(name)).collect();
+    set(&mut operation, "parameters", names.iter().map(|name| parameter(name)).collect::<Json>());
     let link = json!({"Link": {"description": "`next` and `prev` (RFC 8288).", "schema": {"type": "string"}}});
     let ok =
         json!({"200": {"description": "A page.", "headers": link, "content": content(&format!("{title}Page"), None)}});
-    operation["responses"] = failing(ok, &["400", "401", "403", "429", "500", "503"]);
+    set(&mut operation, "responses", failing(ok, &["400", "401", "403", "429", "500", "503"]));
     operation
 }
 
@@ -82,11 +82,15 @@ fn field_list(shape: &Shape) -> String {
 fn get(shape: &Shape, title: &str) -> Json {
     let name = words(shape.name);
     let text = format!("Answers the {name} with this id, if you may see it.");
-    let mut operation = operation(shape, Verb::Read, format!("get_{}", shape.name), format!("Get one {name}"), &text);
-    operation["parameters"] = ["id", "fields", "expand", "if_none_match"].iter().map(|name| parameter(name)).collect();
+    let mut operation = operation(shape, Verb::Read, &format!("get_{}", shape.name), &format!("Get one {name}"), &text);
+    set(
+        &mut operation,
+        "parameters",
+        ["id", "fields", "expand", "if_none_match"].iter().map(|name| parameter(name)).collect::<Json>(),
+    );
     let mut ok = record("200", "The record.", title, shape);
-    ok["304"] = json!({"description": "It is as you have it."});
-    operation["responses"] = failing(ok, &["400", "401", "403", "404", "429", "500", "503"]);
+    set(&mut ok, "304", json!({"description": "It is as you have it."}));
+    set(&mut operation, "responses", failing(ok, &["400", "401", "403", "404", "429", "500", "503"]));
     operation
 }
 
@@ -94,12 +98,19 @@ fn create(shape: &Shape, title: &str) -> Json {
     let name = words(shape.name);
     let text = format!("Stores a new {name}. It may bring its own `id`, a UUID of version 7.");
     let mut operation =
-        operation(shape, Verb::Create, format!("create_{}", shape.name), format!("Create one {name}"), &text);
+        operation(shape, Verb::Create, &format!("create_{}", shape.name), &format!("Create one {name}"), &text);
     let body = content(&format!("New{title}"), Some(example(shape)));
-    operation["requestBody"] = json!({"required": true, "description": "Its fields.", "content": body});
+    set(&mut operation, "requestBody", json!({"required": true, "description": "Its fields.", "content": body}));
     let mut ok = record("201", "Stored.", title, shape);
-    ok["201"]["headers"]["Location"] = json!({"description": "Its path.", "schema": {"type": "string"}});
-    operation["responses"] = failing(ok, &["400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]);
+    let location = json!({"description": "Its path.", "schema": {"type": "string"}});
+    if let Some(headers) = ok.pointer_mut("/201/headers") {
+        set(headers, "Location", location);
+    }
+    set(
+        &mut operation,
+        "responses",
+        failing(ok, &["400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]),
+    );
     operation
 }
 
@@ -109,14 +120,21 @@ fn update(shape: &Shape, title: &str) -> Json {
         "Changes the fields you name and leaves the others, as RFC 7396 says; null empties a field of the {name}."
     );
     let mut operation =
-        operation(shape, Verb::Update, format!("update_{}", shape.name), format!("Change one {name}"), &text);
-    operation["parameters"] = json!([parameter("id"), parameter("if_match")]);
+        operation(shape, Verb::Update, &format!("update_{}", shape.name), &format!("Change one {name}"), &text);
+    set(&mut operation, "parameters", json!([parameter("id"), parameter("if_match")]));
     let patch = json!({"schema": schema(&format!("{title}Patch"))});
-    operation["requestBody"] = json!({"required": true, "description": "The fields to change.",
-        "content": {"application/merge-patch+json": patch, "application/json": patch}});
+    set(
+        &mut operation,
+        "requestBody",
+        json!({"required": true, "description": "The fields to change.",
+        "content": {"application/merge-patch+json": patch, "application/json": patch}}),
+    );
     let ok = record("200", "The record as it is now.", title, shape);
-    operation["responses"] =
-        failing(ok, &["400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "500", "503"]);
+    set(
+        &mut operation,
+        "responses",
+        failing(ok, &["400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "500", "503"]),
+    );
     operation
 }
 
@@ -124,10 +142,10 @@ fn delete(shape: &Shape) -> Json {
     let name = words(shape.name);
     let text = format!("Removes the {name}. Refused while other records refer to it.");
     let mut operation =
-        operation(shape, Verb::Delete, format!("delete_{}", shape.name), format!("Delete one {name}"), &text);
-    operation["parameters"] = json!([parameter("id"), parameter("if_match")]);
+        operation(shape, Verb::Delete, &format!("delete_{}", shape.name), &format!("Delete one {name}"), &text);
+    set(&mut operation, "parameters", json!([parameter("id"), parameter("if_match")]));
     let ok = json!({"204": {"description": "Gone."}});
-    operation["responses"] = failing(ok, &["400", "401", "403", "404", "409", "412", "429", "500", "503"]);
+    set(&mut operation, "responses", failing(ok, &["400", "401", "403", "404", "409", "412", "429", "500", "503"]));
     operation
 }
 
@@ -139,7 +157,7 @@ fn record(status: &str, text: &str, title: &str, shape: &Shape) -> Json {
 fn content(name: &str, example: Option<Json>) -> Json {
     let mut media = json!({"schema": schema(name)});
     if let Some(example) = example {
-        media["example"] = example;
+        set(&mut media, "example", example);
     }
     json!({"application/json": media})
 }
@@ -149,7 +167,7 @@ fn example(shape: &Shape) -> Json {
     let mut example = shape.example.clone();
     for field in shape.fields.iter().filter(|f| f.required && shape.example.get(&f.name).is_none()) {
         if let FieldType::Reference(_) | FieldType::Id = field.kind {
-            example[&field.name] = SAMPLE.into();
+            set(&mut example, &field.name, SAMPLE);
         }
     }
     example
@@ -158,10 +176,10 @@ fn example(shape: &Shape) -> Json {
 /// The same as it reads once stored.
 fn stored(shape: &Shape) -> Json {
     let mut example = example(shape);
-    example["id"] = SAMPLE.into();
-    example["version"] = 1.into();
+    set(&mut example, "id", SAMPLE);
+    set(&mut example, "version", 1);
     for stamp in ["created_at", "updated_at"] {
-        example[stamp] = "2026-01-31T09:30:00.000Z".into();
+        set(&mut example, stamp, "2026-01-31T09:30:00.000Z");
     }
     example
 }
@@ -187,7 +205,7 @@ fn readable(shape: &Shape) -> Json {
     let property = |field: &Field| {
         let mut schema = typed(field);
         if field.access == FieldAccess::Server || field.access == FieldAccess::History {
-            schema["readOnly"] = true.into();
+            set(&mut schema, "readOnly", true);
         }
         (field.name.clone(), schema)
     };
@@ -207,7 +225,7 @@ fn writable(shape: &Shape, title: &str, create: bool) -> Json {
         json!({"type": "object", "description": text, "additionalProperties": false, "properties": properties});
     let required: Vec<_> = shape.fields.iter().filter(|f| f.required).map(|f| f.name.clone()).collect();
     if create && !required.is_empty() {
-        schema["required"] = required.into();
+        set(&mut schema, "required", required);
     }
     schema
 }
@@ -218,11 +236,11 @@ fn typed(field: &Field) -> Json {
     if let FieldType::Reference(kind) = field.kind
         && schema.get("description").is_none()
     {
-        schema["description"] = format!("The id of a {}.", words(kind)).into();
+        set(&mut schema, "description", format!("The id of a {}.", words(kind)));
     }
     if field.nullable {
         if let Some(one) = schema.get("type").and_then(Json::as_str).map(str::to_owned) {
-            schema["type"] = json!([one, "null"]);
+            set(&mut schema, "type", json!([one, "null"]));
         }
         if let Some(Json::Array(words)) = schema.get_mut("enum")
             && !words.contains(&Json::Null)

@@ -106,7 +106,7 @@ fn describe(registry: &Registry, catalogue: &Catalogue) -> Json {
         kinds::describe(shape, &mut paths, &mut schemas);
     }
     for action in routes::docs() {
-        merge(serde_json::to_value(action).unwrap_or_default(), &mut paths, &mut schemas, &mut tags);
+        merge(&serde_json::to_value(action).unwrap_or_default(), &mut paths, &mut schemas, &mut tags);
     }
     schemas.insert("Problem".to_owned(), shared::problem(catalogue));
     let tags: Vec<_> = tags.into_iter().map(|(name, text)| json!({"name": name, "description": text})).collect();
@@ -138,9 +138,9 @@ fn describe(registry: &Registry, catalogue: &Catalogue) -> Json {
 }
 
 /// Adds an action family's paths, with the failures that every operation shares.
-fn merge(action: Json, paths: &mut Map<String, Json>, schemas: &mut Map<String, Json>, tags: &mut Map<String, Json>) {
+fn merge(action: &Json, paths: &mut Map<String, Json>, schemas: &mut Map<String, Json>, tags: &mut Map<String, Json>) {
     for tag in action.get("tags").and_then(Json::as_array).into_iter().flatten() {
-        if let (Some(name), Some(text)) = (tag["name"].as_str(), tag.get("description")) {
+        if let (Some(name), Some(text)) = (tag.get("name").and_then(Json::as_str), tag.get("description")) {
             tags.insert(name.to_owned(), text.clone());
         }
     }
@@ -150,7 +150,7 @@ fn merge(action: Json, paths: &mut Map<String, Json>, schemas: &mut Map<String, 
     for (path, item) in action.get("paths").and_then(Json::as_object).into_iter().flatten() {
         let target = paths.entry(path.clone()).or_insert_with(|| json!({}));
         for (method, operation) in item.as_object().into_iter().flatten() {
-            target[method] = shared::complete(path, operation.clone());
+            shared::set(target, method, shared::complete(path, operation.clone()));
         }
     }
 }

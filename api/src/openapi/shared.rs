@@ -19,6 +19,13 @@ pub(super) fn schema(name: &str) -> Json {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
+/// Sets a member of an object.
+pub(super) fn set(object: &mut Json, name: &str, value: impl Into<Json>) {
+    if let Json::Object(members) = object {
+        members.insert(name.to_owned(), value.into());
+    }
+}
+
 pub(super) fn parameters() -> Json {
     let query = |name: &str, schema: Json, text: &str| json!({"name": name, "in": "query", "description": text, "schema": schema});
     let text = || json!({"type": "string"});
@@ -70,7 +77,7 @@ pub(super) fn responses() -> Json {
 pub(super) fn failing(mut responses: Json, statuses: &[&str]) -> Json {
     for (status, name, _) in FAILURES.iter().filter(|(status, ..)| statuses.contains(status)) {
         if responses.get(status).is_none() {
-            responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
+            set(&mut responses, status, json!({"$ref": format!("#/components/responses/{name}")}));
         }
     }
     responses
@@ -78,10 +85,10 @@ pub(super) fn failing(mut responses: Json, statuses: &[&str]) -> Json {
 
 /// An action's operation as its author described it, with the failures that follow from what it takes.
 pub(super) fn complete(path: &str, mut operation: Json) -> Json {
-    let public = operation["x-right"] == PUBLIC;
+    let public = operation.get("x-right").is_some_and(|right| right == PUBLIC);
     let mut statuses = vec!["500", "503"];
     if public {
-        operation["security"] = json!([]);
+        set(&mut operation, "security", json!([]));
     } else {
         statuses.extend(["400", "401", "403", "429"]);
     }
@@ -91,8 +98,8 @@ pub(super) fn complete(path: &str, mut operation: Json) -> Json {
     if operation.get("requestBody").is_some() {
         statuses.extend(["400", "413", "415", "422", "429"]);
     }
-    let responses = operation["responses"].take();
-    operation["responses"] = failing(responses, &statuses);
+    let responses = operation.get_mut("responses").map(Json::take).unwrap_or_default();
+    set(&mut operation, "responses", failing(responses, &statuses));
     operation
 }
 
