@@ -266,7 +266,7 @@ impl FromRequest for Component {
 }
 
 /// For a large body to arrive.
-const UPLOAD_TIME: Duration = Duration::from_secs(300);
+const UPLOAD_TIME: Duration = Duration::from_mins(5);
 
 /// The whole body within the limits of size and time, if it has one of `types`; an upload may have `upload` bytes.
 pub(crate) fn bytes(
