@@ -24,9 +24,9 @@ type Answer = Result<HttpResponse, Problem>;
 pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/v1/plugins", web::post().to(upload))
         .route("/v1/installations", web::post().to(install))
-        .route("/v1/installations/{installation}", web::patch().to(configure))
-        .route("/v1/installations/{installation}/activate", web::post().to(activate))
-        .route("/v1/installations/{installation}/pause", web::post().to(pause))
+        .route("/v1/installations/{id}", web::patch().to(configure))
+        .route("/v1/installations/{id}/activate", web::post().to(activate))
+        .route("/v1/installations/{id}/pause", web::post().to(pause))
         .route("/v1/plugin-runs", web::post().to(run));
 }
 
@@ -69,8 +69,8 @@ async fn install(caller: Caller, parameters: Parameters, body: Body<NewInstallat
 /// Change an installation
 ///
 /// From its next run on; a run under way holds what it started with. By id or key.
-#[utoipa::path(patch, path = "/v1/installations/{installation}", operation_id = "update_installation",
-    tag = "installations", params(("installation" = String, Path, description = "Id or key.")), request_body = Changes,
+#[utoipa::path(patch, path = "/v1/installations/{id}", operation_id = "update_installation",
+    tag = "installations", params(("id" = String, Path, description = "Id or key.")), request_body = Changes,
     extensions(("x-right" = json!("installation:update"))),
     responses((status = 200, description = "Changed.", body = ref("#/components/schemas/Installation"))))]
 async fn configure(
@@ -87,8 +87,8 @@ async fn configure(
 /// Activate an installation
 ///
 /// From now on its runs may change decisions. By id or key.
-#[utoipa::path(post, path = "/v1/installations/{installation}/activate", operation_id = "activate_installation",
-    tag = "installations", params(("installation" = String, Path, description = "Id or key.")),
+#[utoipa::path(post, path = "/v1/installations/{id}/activate", operation_id = "activate_installation",
+    tag = "installations", params(("id" = String, Path, description = "Id or key.")),
     extensions(("x-right" = json!("installation:update"))),
     responses((status = 200, description = "Active.", body = ref("#/components/schemas/Installation"))))]
 async fn activate(caller: Caller, installation: web::Path<String>, parameters: Parameters) -> Answer {
@@ -98,8 +98,8 @@ async fn activate(caller: Caller, installation: web::Path<String>, parameters: P
 /// Pause an installation
 ///
 /// Its decisions stay; no run may change them until it is activated again. By id or key.
-#[utoipa::path(post, path = "/v1/installations/{installation}/pause", operation_id = "pause_installation",
-    tag = "installations", params(("installation" = String, Path, description = "Id or key.")),
+#[utoipa::path(post, path = "/v1/installations/{id}/pause", operation_id = "pause_installation",
+    tag = "installations", params(("id" = String, Path, description = "Id or key.")),
     extensions(("x-right" = json!("installation:update"))),
     responses((status = 200, description = "Paused.", body = ref("#/components/schemas/Installation"))))]
 async fn pause(caller: Caller, installation: web::Path<String>, parameters: Parameters) -> Answer {
