@@ -1,0 +1,133 @@
+//! An installation is checked as a whole before it is stored, and switched without a restart.
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    data,
+    support::{Person, on_both},
+    work::{RFM, ended, install, run, upload},
+};
+
+#[test]
+fn what_does_not_fit_is_named_all_at_once() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        upload(&admin, RFM).await;
+        let wrong = json!({
+            "key": "wrong", "plugin": "rfm", "kind": "scorer", "where": "nmae = \"x\"", "config": {"weights": [1, -1]},
+            "bindings": {
+                "orders": {"from": "metric:order_cont"},
+                "revenue": {"from": "metric:order_count"},
+                "recency_days": {"from": "metric:days_since_last_order", "window": "a year"},
+                "recncy": {"from": "metric:order_count"},
+            },
+        });
+        let refused = admin.post("/v1/installations", wrong).await.expect(422);
+        let mut errors = refused.errors();
+        errors.sort_unstable();
+        errors.dedup();
+        assert_eq!(
+            errors,
+            [
+                ("/bindings/orders", "unknown_fact"),
+                ("/bindings/recency_days", "invalid_value"),
+                ("/bindings/recncy", "unknown_field"),
+                ("/bindings/revenue", "wrong_unit"),
+                ("/config/weights", "config_invalid"),
+                ("/config/weights/1", "config_invalid"),
+                ("/where", "unknown_field"),
+            ]
+        );
+        let text = refused.json["errors"].to_string();
+        for near in ["order_count", "recency_days", "name"] {
+            assert!(text.contains(&format!("did you mean `{near}`?")), "{near}: {text}");
+        }
+        let install = |change: Json| {
+            let mut installation = json!({"key": "rfm", "plugin": "rfm", "kind": "scorer"});
+            installation.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            let admin = admin.clone();
+            async move { admin.post("/v1/installations", installation).await.expect(422) }
+        };
+        assert_eq!(install(json!({"plugin": "rfn@1.0.0"})).await.errors(), [("/plugin", "reference_not_found")]);
+        assert_eq!(install(json!({"subject": "acount"})).await.errors(), [("/subject", "invalid_value")]);
+        assert_eq!(install(json!({"kind": "incentive"})).await.errors(), [("/kind", "invalid_value")]);
+        assert_eq!(install(json!({"config": {"weights": [0, 0, 0]}})).await.errors(), [("/config", "config_invalid")]);
+        admin.post("/v1/installations", json!({"key": "rfm", "plugin": "rfm", "kind": "scorer"})).await.expect(201);
+        assert_eq!(install(json!({})).await.errors(), [("/key", "duplicate")]);
+    });
+}
+
+#[test]
+fn switching_takes_effect_on_the_next_run() {
+    on_both(|server| async move {
+        data::companies(&server.context(Person::Admin).await).await;
+        let admin = server.as_admin().await;
+        upload(&admin, RFM).await;
+        let bindings = json!({
+            "recency_days": {"from": "metric:days_since_last_win"}, "orders": {"from": "metric:won_count"},
+            "revenue": {"from": "metric:won_amount"},
+        });
+        let installation = json!({"key": "rfm", "plugin": "rfm", "kind": "segmenter", "bindings": bindings});
+        let apply = json!({"installation": "rfm", "mode": "apply", "as_of": "2018-01-01"});
+        admin.post("/v1/installations", installation.clone()).await.expect(201);
+        let draft = admin.post("/v1/plugin-runs", apply.clone()).await.expect(409);
+        assert_eq!(draft.problem(), "invalid_state");
+        admin.post("/v1/installations/rfm/activate", json!({})).await.expect(200);
+        assert_eq!(run(&admin, apply.clone()).await["scored"], 85);
+        let paused = admin.post("/v1/installations/rfm/pause", json!({})).await.expect(200);
+        assert_eq!(paused.json["state"], "paused");
+        admin.post("/v1/plugin-runs", apply.clone()).await.expect(409);
+        let simulated = run(&admin, json!({"installation": "rfm", "mode": "simulate", "as_of": "2018-01-01"})).await;
+        assert_eq!((&simulated["result"]["subjects"], &simulated["result"]["changed"]), (&json!(85), &json!(0)));
+        admin.post("/v1/installations/rfm/activate", json!({})).await.expect(200);
+        run(&admin, apply).await;
+        let mut second = installation;
+        second["key"] = json!("second");
+        install(&admin, second).await;
+    });
+}
+
+#[test]
+fn a_run_that_makes_no_sense_is_refused_before_it_starts() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        upload(&admin, RFM).await;
+        install(&admin, json!({"key": "score", "plugin": "rfm", "kind": "scorer"})).await;
+        install(&admin, json!({"key": "label", "plugin": "rfm", "kind": "segmenter"})).await;
+        let outcome = json!({"fact": "order_revenue", "window": "P9M"});
+        let cases = [
+            (json!({"mode": "backtest"}), vec![("/outcome", "required")]),
+            (json!({"mode": "apply", "outcome": outcome}), vec![("/outcome", "invalid_value")]),
+            (json!({"mode": "apply", "config": {}}), vec![("/config", "invalid_value")]),
+            (json!({"mode": "simulate", "as_of": "yesterday"}), vec![("/as_of", "invalid_value")]),
+            (json!({"mode": "simulate", "where": "name ="}), vec![("/where", "filter_syntax")]),
+            (json!({"mode": "simulate", "config": {"weights": 1}}), vec![("/config/weights", "config_invalid")]),
+            (
+                json!({"mode": "backtest", "outcome": {"fact": "days_since_last_order", "window": "P1Y"}}),
+                vec![("/outcome/fact", "wrong_unit")],
+            ),
+            (
+                json!({"mode": "backtest", "outcome": {"fact": "order_revenu", "window": "P1Y"}}),
+                vec![("/outcome/fact", "unknown_fact")],
+            ),
+            (
+                json!({"mode": "backtest", "outcome": {"fact": "order_revenue", "window": "9M"}}),
+                vec![("/outcome/window", "invalid_value")],
+            ),
+            (
+                json!({"mode": "backtest", "outcome": outcome, "installation": "label"}),
+                vec![("/mode", "invalid_value")],
+            ),
+        ];
+        for (change, errors) in cases {
+            let mut wanted = json!({"installation": "score"});
+            wanted.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            assert_eq!(admin.post("/v1/plugin-runs", wanted).await.expect(422).errors(), errors, "{change}");
+        }
+        let unknown = admin.post("/v1/plugin-runs", json!({"installation": "scor", "mode": "apply"})).await.expect(404);
+        assert_eq!(unknown.problem(), "not_found");
+        let empty =
+            ended(&admin, admin.post("/v1/plugin-runs", json!({"installation": "score", "mode": "apply"})).await).await;
+        assert_eq!((&empty["state"], &empty["progress"]["total"]), (&json!("succeeded"), &json!(0)));
+    });
+}
