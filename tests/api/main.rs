@@ -12,6 +12,7 @@ mod auth;
 mod contract;
 mod every_kind;
 mod hostile;
+mod imports;
 mod openapi;
 mod query;
 #[path = "../support/mod.rs"]

@@ -9,6 +9,7 @@ mod deferred;
 mod draft;
 mod lookup;
 mod page;
+mod print;
 mod read;
 pub mod report;
 mod source;
@@ -28,7 +29,7 @@ use self::{
     split::Position,
     tally::Tally,
 };
-pub use self::{spec::Spec, upload::Upload};
+pub use self::{print::Print, spec::Spec, upload::Upload};
 use crate::{
     access,
     engine::Resource,

@@ -119,7 +119,7 @@ impl Runner {
                 running.spawn(self.clone().attend(claim, work));
             }
             tokio::select! {
-                _ = self.stop.changed() => {}
+                told = self.stop.changed() => if told.is_err() { break },
                 _ = running.join_next(), if !running.is_empty() => {}
                 () = &mut woken => sleep(GATHER).await,
                 () = sleep(POLL) => {}

@@ -1,0 +1,188 @@
+//! Imports: a file and what to make of it, streamed into a job.
+
+use std::collections::BTreeMap;
+
+use actix_multipart::{Field, Multipart};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use futures::{StreamExt, TryStreamExt};
+use ripen_core::{
+    context::Context,
+    error::{Code, Error, Result},
+    import::Upload,
+};
+use serde_json::Value as Json;
+use utoipa::{OpenApi, ToSchema};
+use uuid::Uuid;
+
+use super::jobs::accepted;
+use crate::{
+    Problem,
+    extract::{Caller, Parameters},
+    json,
+};
+
+/// Bytes of a spec.
+const SPEC: usize = 1 << 20;
+/// Bytes of a refused request that are still read, so that its sender gets to the answer.
+const DRAIN: usize = 16 << 20;
+
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/v1/imports", web::post().to(create));
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(create), components(schemas(ImportForm, ImportSpec, ImportSource, ImportLookup, ImportBounds)))]
+pub(crate) struct Doc;
+
+/// The parts of an import, in this order.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the request, which is read as a stream")]
+struct ImportForm {
+    spec: ImportSpec,
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
+/// What the rows of the file become.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the request; `core` reads it")]
+struct ImportSpec {
+    /// Kind of record.
+    #[schema(example = "account")]
+    kind: String,
+    /// `csv` (default; RFC 4180 with a header) or `ndjson` (one object a line, its keys are the columns).
+    format: Option<String>,
+    /// `utf-8` (default), `gb18030` or `windows-1252`.
+    encoding: Option<String>,
+    /// `insert` (default), `update` or `upsert`.
+    mode: Option<String>,
+    /// Unique field by which rows find their record; with update and upsert.
+    #[schema(rename = "match", example = "external_id")]
+    r#match: Option<String>,
+    /// Field -> what it is made of. Parts of a field are dotted (`amount.currency`); a bare amount is in the tenant's base
+    /// currency. An empty cell is null. `owner_since`, `stage_since` and `grade_since` say when the first interval began.
+    mapping: BTreeMap<String, ImportSource>,
+    /// Field -> how its column is written: a strftime pattern for dates and instants (a day without a time is the
+    /// tenant's midnight), `{"thousands": ".", "decimal": ","}` for numbers and money.
+    formats: Option<BTreeMap<String, Json>>,
+    /// Column -> text -> what it should read; before lookups. Counted in the job's result.
+    replace: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    /// Column -> bounds outside of which an accepted row is reported.
+    warn: Option<BTreeMap<String, ImportBounds>>,
+    /// Try everything and keep nothing.
+    dry_run: Option<bool>,
+}
+
+/// `{column}`, `{constant}`, or `{column, lookup}`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the request; `core` reads it")]
+struct ImportSource {
+    column: Option<String>,
+    constant: Option<Json>,
+    lookup: Option<ImportLookup>,
+}
+
+/// The record of `kind` whose field `by` has the column's text; rows of the same file are found whatever their order.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the request; `core` reads it")]
+struct ImportLookup {
+    kind: Option<String>,
+    by: String,
+    /// `error` (default), `null`, or `create` a record with just that field.
+    missing: Option<String>,
+}
+
+/// ISO dates, or numbers.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the request; `core` reads it")]
+struct ImportBounds {
+    min: Option<Json>,
+    max: Option<Json>,
+}
+
+/// Import a file
+///
+/// Streams the file into a job that writes its rows with your rights, by the same rules as every other write. A spec or
+/// a header that does not fit is refused here and leaves nothing behind; rows that do not fit are listed at
+/// `/v1/jobs/{id}/errors`. Times and people of the past (`created_at`, `closed_at`, ..) need the right `import:history`.
+#[utoipa::path(post, path = "/v1/imports", operation_id = "create_import", tag = "jobs",
+    request_body(content = ImportForm, content_type = "multipart/form-data"),
+    extensions(("x-right" = json!("import:create"))),
+    responses((status = 202, description = "The job.", body = ref("#/components/schemas/Job"),
+        headers(("Location" = String, description = "The job.")))))]
+async fn create(
+    caller: Caller,
+    parameters: Parameters,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let [] = parameters.take([])?;
+    if !request.content_type().eq_ignore_ascii_case("multipart/form-data") {
+        let detail = "must be multipart/form-data with the parts `spec` and `file`";
+        return Err(Error::malformed("Content-Type", Code::UnsupportedMediaType, detail).into());
+    }
+    let mut form = Multipart::new(request.headers(), payload);
+    match received(&caller, &mut form).await {
+        Ok(job) => accepted(&caller, job).await,
+        Err(error) => {
+            drain(form).await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn received(cx: &Context, form: &mut Multipart) -> Result<Uuid> {
+    let mut spec = part(form, "spec").await?;
+    let too_long = |_| Error::malformed("spec", Code::BodyTooLarge, "has at most 1 MiB");
+    let text = spec.bytes(SPEC).await.map_err(too_long)?.map_err(broken)?;
+    drop(spec);
+    let mut upload = Upload::begin(cx, json::parse(&text)?)?;
+    match sent(form, &mut upload).await {
+        Ok(()) => upload.finish().await,
+        Err(error) => {
+            upload.abandon().await;
+            Err(error)
+        }
+    }
+}
+
+async fn sent(form: &mut Multipart, upload: &mut Upload<'_>) -> Result<()> {
+    let mut file = part(form, "file").await?;
+    while let Some(bytes) = file.try_next().await.map_err(broken)? {
+        upload.write(&bytes).await?;
+    }
+    drop(file);
+    match form.try_next().await.map_err(broken)? {
+        None => Ok(()),
+        Some(more) => Err(unexpected(more.name(), "no part after `file`")),
+    }
+}
+
+async fn part(form: &mut Multipart, name: &'static str) -> Result<Field> {
+    match form.try_next().await.map_err(broken)? {
+        Some(part) if part.name() == Some(name) => Ok(part),
+        Some(other) => Err(unexpected(other.name(), &format!("the part `{name}`, and `spec` before `file`"))),
+        None => Err(Error::malformed(name, Code::Required, format!("the form needs a part `{name}`"))),
+    }
+}
+
+fn unexpected(found: Option<&str>, wanted: &str) -> Error {
+    let found = found.unwrap_or("without a name");
+    Error::malformed(found, Code::UnknownParameter, format!("here the form has {wanted}"))
+}
+
+fn broken(error: actix_multipart::MultipartError) -> Error {
+    Error::malformed("body", Code::MalformedRequest, error.to_string())
+}
+
+async fn drain(mut form: Multipart) {
+    let mut left = DRAIN;
+    while let Some(Ok(mut part)) = form.next().await {
+        while let Some(Ok(bytes)) = part.next().await {
+            left = left.saturating_sub(bytes.len());
+            if left == 0 {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Jobs: what can be done to them beside reading. `GET /v1/jobs` and `/v1/jobs/{id}` are the generic routes.
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use futures::stream;
+use ripen_core::{
+    context::Context,
+    error::{Error, Result},
+    import::{Print, report},
+    jobs,
+};
+use utoipa::OpenApi;
+use uuid::Uuid;
+
+use crate::{
+    Problem,
+    extract::{Caller, Id, Parameters},
+    resources::record,
+};
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// Row errors fetched at once.
+const PAGE: u64 = 1000;
+
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/v1/jobs/{id}/cancel", web::post().to(cancel)).route("/v1/jobs/{id}/errors", web::get().to(errors));
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(cancel, errors))]
+pub(crate) struct Doc;
+
+/// The answer to a request that long work follows.
+pub(super) async fn accepted(cx: &Context, job: Uuid) -> Answer {
+    let place = (header::LOCATION, format!("/v1/jobs/{job}"));
+    Ok(record(cx, "job", job, HttpResponse::build(StatusCode::ACCEPTED).insert_header(place)).await?)
+}
+
+/// Cancel a job
+///
+/// What its finished pages wrote stays; the page under way is undone. Whoever asked for a job may cancel it.
+#[utoipa::path(post, path = "/v1/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
+    params(("id" = Uuid, Path, description = "The job.")), extensions(("x-right" = json!("job:cancel"))),
+    responses((status = 200, description = "The job, cancelled.", body = ref("#/components/schemas/Job")),
+        (status = 409, description = "It has ended before.")))]
+async fn cancel(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+    let [] = parameters.take([])?;
+    let job = jobs::cancel(&caller, id.0).await?;
+    Ok(record(&caller, "job", job.id, &mut HttpResponse::Ok()).await?)
+}
+
+/// The rows that an import refused or found odd
+///
+/// By line: `line, severity, column, field, value, code, detail`. In CSV a cell that a spreadsheet would take for a
+/// formula begins with an apostrophe.
+#[utoipa::path(get, path = "/v1/jobs/{id}/errors", operation_id = "list_job_errors", tag = "jobs",
+    params(("id" = Uuid, Path, description = "The job."),
+        ("format" = Option<String>, Query, description = "`csv` (default) or `ndjson`.")),
+    extensions(("x-right" = json!("job:read"))),
+    responses((status = 200, description = "The rows.", content((String = "text/csv"), (String = "application/x-ndjson")))))]
+async fn errors(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+    let [format] = parameters.take(["format"])?;
+    let print = Print::parse(format.as_deref())?;
+    let job = jobs::find(&caller, id.0).await?.id;
+    let first = web::Bytes::from(print.head());
+    let rows = stream::try_unfold((caller.0, (0, -1)), move |(cx, after)| async move {
+        let (errors, next) = report::page(&cx, job, after, PAGE).await?;
+        let text = print.rows(&errors)?;
+        Ok::<_, Error>(Some((web::Bytes::from(text), (cx, next))).filter(|_| !errors.is_empty()))
+    });
+    let body = futures::StreamExt::chain(stream::iter([Ok(first)]), rows);
+    let name = format!("attachment; filename=\"errors-{job}\"");
+    let body = futures::TryStreamExt::map_err(body, Problem::from);
+    Ok(HttpResponse::Ok()
+        .content_type(print.media_type())
+        .insert_header((header::CONTENT_DISPOSITION, name))
+        .streaming(body))
+}
