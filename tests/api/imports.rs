@@ -243,7 +243,8 @@ fn a_dry_run_tells_the_same_and_writes_nothing() {
         let admin = server.as_admin().await;
         let mut spec = accounts();
         spec["mapping"]["parent_id"] = json!({"column": "parent", "lookup": {"kind": "account", "by": "name"}});
-        let file = "id,name,parent\n1,A,B\n2,B,\n3,C,nobody\n4,,\n2,B2,\n";
+        spec["mapping"]["country"] = json!({"column": "country"});
+        let file = "id,name,parent,country\n1,A,B,\n2,B,,US\n3,C,nobody,\n4,,,\n2,B,,DE\n";
         spec["dry_run"] = json!(true);
         let before = left(&server, "change").await;
         let (mut dry, place) = imported(&admin, &spec, file).await;

@@ -13,6 +13,7 @@ use ripen_core::{
 use utoipa::OpenApi;
 use uuid::Uuid;
 
+use super::jobs::accepted;
 use crate::{
     Problem,
     extract::{Body, Caller, Component, Parameters},
@@ -124,10 +125,4 @@ async fn run(caller: Caller, parameters: Parameters, body: Body<NewRun>) -> Answ
     let [] = parameters.take([])?;
     let job = decisions::request(&caller, body.0).await?;
     accepted(&caller, job).await
-}
-
-/// The job that does what was asked for.
-async fn accepted(cx: &Context, job: Uuid) -> Answer {
-    let place = (header::LOCATION, format!("/v1/jobs/{job}"));
-    Ok(record(cx, "job", job, HttpResponse::build(StatusCode::ACCEPTED).insert_header(place)).await?)
 }

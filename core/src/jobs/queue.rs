@@ -133,7 +133,7 @@ pub(super) async fn claim(world: &World, worker: Uuid, kinds: &[&'static str]) -
     txn.execute(&lease).await?;
     let started = update_job(claim.tenant, claim.id, now)
         .value(Alias::new("state"), Expr::val(State::Running))
-        .value(Alias::new("started_at"), Expr::col(Alias::new("started_at")).if_null(now))
+        .value(Alias::new("started_at"), col("started_at").if_null(now))
         .take();
     txn.execute(&started).await?;
     txn.commit().await?;
