@@ -89,7 +89,13 @@ impl File {
             // every country is replaced by its code; only the misspelled one is dirt
             if text("column") != "office_location" || text("from") == "Philipines" {
                 let rows = repair.get("rows").and_then(Json::as_i64).unwrap_or_default();
-                println!("  repaired  {}: `{}` is `{}` ({} rows)", text("column"), text("from"), text("to"), thousands(rows));
+                println!(
+                    "  repaired  {}: `{}` is `{}` ({} rows)",
+                    text("column"),
+                    text("from"),
+                    text("to"),
+                    thousands(rows)
+                );
             }
         }
         for found in report::page(admin, job, (0, 0), ROWS_SHOWN).await?.0 {
@@ -124,7 +130,9 @@ async fn stages(admin: &Context) -> Result<()> {
     let unit = admin.begin().await?;
     let pipeline = create(&unit, "pipelines", json!({"name": "Sales"})).await?;
     for (position, (name, kind, probability)) in
-        [("Prospecting", "open", 10), ("Engaging", "open", 40), ("Won", "won", 100), ("Lost", "lost", 0)].into_iter().enumerate()
+        [("Prospecting", "open", 10), ("Engaging", "open", 40), ("Won", "won", 100), ("Lost", "lost", 0)]
+            .into_iter()
+            .enumerate()
     {
         let stage = json!({
             "pipeline_id": pipeline, "name": name, "position": position + 1, "kind": kind, "probability": probability,

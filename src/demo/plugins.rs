@@ -33,7 +33,8 @@ pub async fn put_to_work(admin: &Context) -> Result<()> {
         (CUSTOMERS, "scorer", "kind = \"person\"", json!({})),
         (CUSTOMER_SEGMENTS, "segmenter", "kind = \"person\"", json!({})),
     ] {
-        install(admin, key, json!({"key": key, "plugin": "rfm", "kind": kind, "where": r#where, "bindings": bindings})).await?;
+        install(admin, key, json!({"key": key, "plugin": "rfm", "kind": kind, "where": r#where, "bindings": bindings}))
+            .await?;
     }
     for (key, as_of) in [
         (ACCOUNTS, ACCOUNTS_AS_OF),

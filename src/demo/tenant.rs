@@ -49,7 +49,11 @@ pub async fn enter(world: &Arc<World>, password: Option<String>) -> Result<(Cont
 /// From here on the admin acts, with the rights an admin has, not the product itself.
 async fn as_admin(system: Context) -> Result<Context> {
     let users = system.world.registry.resolve("users")?.shape();
-    let query = ListQuery { filter: Some(format!("email = \"{ADMIN}\"")), fields: Some("id".to_owned()), ..ListQuery::default() };
+    let query = ListQuery {
+        filter: Some(format!("email = \"{ADMIN}\"")),
+        fields: Some("id".to_owned()),
+        ..ListQuery::default()
+    };
     let page: Json = super::data::json(&read::list(&system, users, &query).await?.body)?;
     let id = page.pointer("/data/0/id").and_then(Json::as_str).and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| Error::not_found("user", ADMIN))?;

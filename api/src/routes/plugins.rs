@@ -1,17 +1,12 @@
 //! Plugins: uploaded, put to work, switched on and off, run.
 
-use actix_web::{
-    HttpResponse,
-    http::{StatusCode, header},
-    web,
-};
+use actix_web::{HttpResponse, http::header, web};
 use ripen_core::{
     context::Context,
     decisions::{self, Changes, NewInstallation, NewRun},
     records::installation::State,
 };
 use utoipa::OpenApi;
-use uuid::Uuid;
 
 use super::jobs::accepted;
 use crate::{
