@@ -3,6 +3,7 @@
 mod data;
 mod hostile;
 mod installations;
+mod restart;
 mod rfm;
 #[path = "../support/mod.rs"]
 mod support;
