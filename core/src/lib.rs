@@ -9,7 +9,6 @@ pub mod import;
 pub mod jobs;
 pub mod metrics;
 pub mod ports;
-#[expect(clippy::disallowed_methods, reason = "sea-orm's derives call the finders that the house bans")]
 pub mod records;
 pub mod store;
 pub mod values;

@@ -1,9 +1,9 @@
 //! Tenants, the server's keys, the change log, and the people of a tenant.
 
 use sea_orm_migration::{
+    MigrationTrait, SchemaManager, async_trait,
     prelude::DeriveMigrationName,
     sea_orm::{DbBackend, DbErr},
-    *,
 };
 
 use crate::table::{

@@ -1,6 +1,6 @@
 //! Accounts and contacts.
 
-use sea_orm_migration::{prelude::DeriveMigrationName, sea_orm::DbErr, *};
+use sea_orm_migration::{MigrationTrait, SchemaManager, async_trait, prelude::DeriveMigrationName, sea_orm::DbErr};
 
 use crate::table::{
     Table,

@@ -1,6 +1,6 @@
 //! Who owned it, which stage it was in, how it was graded: half-open, at most one open interval a record.
 
-use sea_orm_migration::{prelude::DeriveMigrationName, sea_orm::DbErr, *};
+use sea_orm_migration::{MigrationTrait, SchemaManager, async_trait, prelude::DeriveMigrationName, sea_orm::DbErr};
 
 use crate::table::{
     Table,

@@ -1,6 +1,6 @@
 //! Jobs: what callers see of them, the queue behind, their files, the rows they refused or put off.
 
-use sea_orm_migration::{prelude::DeriveMigrationName, sea_orm::DbErr, *};
+use sea_orm_migration::{MigrationTrait, SchemaManager, async_trait, prelude::DeriveMigrationName, sea_orm::DbErr};
 
 use crate::table::{
     Table,

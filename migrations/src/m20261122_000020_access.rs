@@ -1,6 +1,6 @@
 //! How users prove who they are: password hashes, and sessions with their refresh tokens.
 
-use sea_orm_migration::{prelude::DeriveMigrationName, sea_orm::DbErr, *};
+use sea_orm_migration::{MigrationTrait, SchemaManager, async_trait, prelude::DeriveMigrationName, sea_orm::DbErr};
 
 use crate::table::{
     Table,

@@ -134,7 +134,7 @@ impl Toolchain {
         let prefixes = [(cargo_home, "cargo"), (Some(library), "rust"), (Some(repository_of(dir)), ".")];
         let flags = prefixes.into_iter().filter_map(|(from, to)| Some((from?, to)));
         let flags = flags.map(|(from, to)| Json::from(format!("--remap-path-prefix={}={to}", from.display())));
-        format!("target.{TARGET}.rustflags={}", Json::from_iter(flags))
+        format!("target.{TARGET}.rustflags={}", flags.collect::<Json>())
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, mut config: Config) -> Outcome {
     config.log.format = LogFormat::Text;
-    config.log.level = "warn".to_owned();
+    "warn".clone_into(&mut config.log.level);
     serve::log(&config.log)?;
     if args.once {
         config.server.listen.set_port(0);

@@ -123,7 +123,13 @@ fn test(component: &[u8]) -> Result<(), Box<dyn Error>> {
     for trial in &trials {
         match &trial.outcome {
             Ok(cost) => {
-                println!("ok      {} ({}, {} rows, {} fuel)", trial.fixture, trial.kind.as_str(), trial.rows, cost.fuel)
+                println!(
+                    "ok      {} ({}, {} rows, {} fuel)",
+                    trial.fixture,
+                    trial.kind.as_str(),
+                    trial.rows,
+                    cost.fuel
+                );
             }
             Err(failure) => println!("failed  {}: {}", trial.fixture, failure.detail),
         }

@@ -3,12 +3,16 @@
 use ripen_core::{
     context::Context,
     decisions::{self, NewInstallation, NewRun},
+    engine::read,
     error::{Error, Result},
     records::installation::State,
 };
 use serde_json::{Value as Json, json};
 
-use super::console::follow;
+use super::{
+    console::{follow, thousands},
+    data::json as json_of,
+};
 
 const RFM: &[u8] = include_bytes!("../../plugins/rfm/rfm.wasm");
 
@@ -42,9 +46,13 @@ pub async fn put_to_work(admin: &Context) -> Result<()> {
         (CUSTOMERS, CUSTOMERS_AS_OF),
         (CUSTOMER_SEGMENTS, CUSTOMERS_AS_OF),
     ] {
-        let result = run(admin, json!({"installation": key, "mode": "apply", "as_of": as_of})).await?;
-        let number = |name: &str| result.get(name).and_then(Json::as_i64).unwrap_or_default();
-        println!("  {key}: {} decided as of {as_of}, {} without the facts", number("scored"), number("not_scored"));
+        let done = run(admin, json!({"installation": key, "mode": "apply", "as_of": as_of})).await?;
+        let number = |name: &str| done.get(name).and_then(Json::as_i64).unwrap_or_default();
+        println!(
+            "  {key:<22} {:>5} decided as of {as_of}, {} without the facts",
+            thousands(number("scored")),
+            thousands(number("not_scored"))
+        );
     }
     Ok(())
 }
@@ -72,13 +80,15 @@ async fn install(admin: &Context, key: &str, new: Json) -> Result<()> {
     Ok(())
 }
 
-/// Runs an installation to its end and answers with the result.
+/// Runs an installation to its end and answers with the plugin run as the API shows it.
 pub async fn run(admin: &Context, new: Json) -> Result<Json> {
     let wanted = |source| Error::internal("the demo asks for runs as callers do", source);
     let new: NewRun = serde_json::from_value(new).map_err(wanted)?;
     let title = format!("{} {}", new.installation, json!(new.mode).as_str().unwrap_or_default());
-    let job = decisions::request(admin, new).await?;
-    follow(admin, &title, job).await
+    let run = decisions::request(admin, new).await?;
+    follow(admin, &title, run).await?;
+    let shape = admin.world.registry.resolve("plugin-runs")?.shape();
+    json_of(&read::get(admin, shape, run, None, None).await?.body)
 }
 
 fn named(plugin: &Json) -> String {

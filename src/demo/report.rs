@@ -33,9 +33,9 @@ pub async fn print(admin: &Context) -> Result<()> {
 async fn backtest(admin: &Context) -> Result<()> {
     let outcome = json!({"fact": "order_revenue", "window": "P9M"});
     let asked = json!({"installation": CUSTOMERS, "mode": "backtest", "as_of": BACKTEST_AS_OF, "outcome": outcome});
-    let result = run(admin, asked).await?;
+    let done = run(admin, asked).await?;
     println!("\nBacktest: ranked on what was known on {BACKTEST_AS_OF}, checked against the nine months after");
-    let fifths = result.get("fifths").and_then(Json::as_array).cloned().unwrap_or_default();
+    let fifths = done.pointer("/result/fifths").and_then(Json::as_array).cloned().unwrap_or_default();
     for (name, fifth) in [("best fifth", fifths.first()), ("last fifth", fifths.last())] {
         let share = |key: &str| 100.0 * fifth.and_then(|f| f.get(key)).and_then(Json::as_f64).unwrap_or_default();
         println!(
@@ -111,10 +111,10 @@ async fn what_if(admin: &Context) -> Result<()> {
     let asked = json!({
         "installation": ACCOUNTS, "mode": "simulate", "as_of": ACCOUNTS_AS_OF, "config": {"weights": [1, 1, 2]},
     });
-    let result = run(admin, asked).await?;
+    let done = run(admin, asked).await?;
     println!("\nWhat if: money weighs double (simulated, nothing written)");
     for (way, key) in [("up  ", "up"), ("down", "down")] {
-        let movers = result.get(key).and_then(Json::as_array).cloned().unwrap_or_default();
+        let movers = done.pointer(&format!("/result/{key}")).and_then(Json::as_array).cloned().unwrap_or_default();
         let shown = movers.iter().take(MOVERS).map(|mover| {
             let rank = |when: &str| mover.pointer(&format!("/{when}/rank")).and_then(Json::as_i64).unwrap_or_default();
             let name = mover.get("external_id").and_then(Json::as_str).unwrap_or_default();

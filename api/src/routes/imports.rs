@@ -134,7 +134,7 @@ async fn create(
 async fn received(cx: &Context, form: &mut Multipart) -> Result<Uuid> {
     let mut spec = part(form, "spec").await?;
     let too_long = |_| Error::malformed("spec", Code::BodyTooLarge, "has at most 1 MiB");
-    let text = spec.bytes(SPEC).await.map_err(too_long)?.map_err(broken)?;
+    let text = spec.bytes(SPEC).await.map_err(too_long)?.map_err(|error| broken(&error))?;
     drop(spec);
     let mut upload = Upload::begin(cx, json::parse(&text)?)?;
     match sent(form, &mut upload).await {
@@ -148,18 +148,18 @@ async fn received(cx: &Context, form: &mut Multipart) -> Result<Uuid> {
 
 async fn sent(form: &mut Multipart, upload: &mut Upload<'_>) -> Result<()> {
     let mut file = part(form, "file").await?;
-    while let Some(bytes) = file.try_next().await.map_err(broken)? {
+    while let Some(bytes) = file.try_next().await.map_err(|error| broken(&error))? {
         upload.write(&bytes).await?;
     }
     drop(file);
-    match form.try_next().await.map_err(broken)? {
+    match form.try_next().await.map_err(|error| broken(&error))? {
         None => Ok(()),
         Some(more) => Err(unexpected(more.name(), "no part after `file`")),
     }
 }
 
 async fn part(form: &mut Multipart, name: &'static str) -> Result<Field> {
-    match form.try_next().await.map_err(broken)? {
+    match form.try_next().await.map_err(|error| broken(&error))? {
         Some(part) if part.name() == Some(name) => Ok(part),
         Some(other) => Err(unexpected(other.name(), &format!("the part `{name}`, and `spec` before `file`"))),
         None => Err(Error::malformed(name, Code::Required, format!("the form needs a part `{name}`"))),
@@ -171,7 +171,7 @@ fn unexpected(found: Option<&str>, wanted: &str) -> Error {
     Error::malformed(found, Code::UnknownParameter, format!("here the form has {wanted}"))
 }
 
-fn broken(error: actix_multipart::MultipartError) -> Error {
+fn broken(error: &actix_multipart::MultipartError) -> Error {
     Error::malformed("body", Code::MalformedRequest, error.to_string())
 }
 

@@ -17,27 +17,17 @@ use crate::{
 /// Prints one cell as JSON. Both databases give the same bytes.
 pub(super) fn put_cell(out: &mut Vec<u8>, row: &QueryResult, index: usize, kind: &ColumnType) -> Result<()> {
     match kind {
-        ColumnType::Uuid => match row.try_get_by_index::<Option<Uuid>>(index)? {
-            Some(id) => {
-                out.push(b'"');
-                out.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
-                out.push(b'"');
-                Ok(())
-            }
-            None => put_null(out),
-        },
+        ColumnType::Uuid => put(out, &row.try_get_by_index::<Option<Uuid>>(index)?),
         ColumnType::Boolean => put(out, &row.try_get_by_index::<Option<bool>>(index)?),
         ColumnType::BigInteger => put(out, &row.try_get_by_index::<Option<i64>>(index)?),
         ColumnType::Double => put(out, &row.try_get_by_index::<Option<f64>>(index)?),
         ColumnType::Date => put(out, &row.try_get_by_index::<Option<NaiveDate>>(index)?),
-        ColumnType::TimestampWithTimeZone => match row.try_get_by_index::<Option<DateTime<Utc>>>(index)? {
-            Some(at) => put(out, &print_instant(at)),
-            None => put_null(out),
-        },
-        ColumnType::Json | ColumnType::JsonBinary => match row.try_get_by_index::<Option<Json>>(index)? {
-            Some(json) => put(out, &sorted(json)),
-            None => put_null(out),
-        },
+        ColumnType::TimestampWithTimeZone => {
+            put(out, &row.try_get_by_index::<Option<DateTime<Utc>>>(index)?.map(print_instant))
+        }
+        ColumnType::Json | ColumnType::JsonBinary => {
+            put(out, &row.try_get_by_index::<Option<Json>>(index)?.map(sorted))
+        }
         _ => put(out, &row.try_get_by_index::<Option<String>>(index)?),
     }
 }
@@ -52,7 +42,7 @@ pub(super) fn put_money(out: &mut Vec<u8>, row: &QueryResult, minor: usize, curr
             write!(out, r#"{{"amount":"{amount}","currency":"{currency}"}}"#)
                 .map_err(|source| Error::internal("memory can be written", source))
         }
-        _ => put_null(out),
+        _ => put(out, &()),
     }
 }
 
@@ -60,12 +50,7 @@ pub(super) fn put(out: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
     serde_json::to_writer(out, value).map_err(|source| Error::internal("a cell can be written as JSON", source))
 }
 
-pub(super) fn put_null(out: &mut Vec<u8>) -> Result<()> {
-    out.extend_from_slice(b"null");
-    Ok(())
-}
-
-/// Objects by key, whatever order serde_json was built to keep.
+/// Objects by key, whatever order `serde_json` was built to keep.
 fn sorted(mut json: Json) -> Json {
     json.sort_all_objects();
     json

@@ -70,7 +70,7 @@ fn nonce(secret: &[u8; 32], binding: &str, plain: &[u8]) -> [u8; NONCE] {
 /// One key a purpose.
 fn derived(secret: &[u8; 32], purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
     let start = Sha256::new().chain_update(secret).chain_update(purpose.as_bytes());
-    parts.iter().fold(start, |hash, part| hash.chain_update(part)).finalize().into()
+    parts.iter().fold(start, Digest::chain_update).finalize().into()
 }
 
 /// Floats travel as their bits: a decimal could come back as its neighbour.

@@ -26,7 +26,7 @@ pub(super) fn create<R: Record>(unit: &Unit<'_>, shape: &Shape, data: &Map<Strin
     if shape.field("owner_id").is_some() {
         row.insert("owner_id".to_owned(), json!(unit.cx.actor.user));
     }
-    let mut broken = lay::<R>(unit, shape, &mut row, data, None);
+    let mut broken = lay(unit, shape, &mut row, data, None);
     for field in shape.fields.iter().filter(|f| f.required && !data.contains_key(&f.name)) {
         broken.push(field.violation(Code::Required, "is required"));
     }
@@ -42,7 +42,7 @@ pub(super) fn update<R: Record>(
 ) -> Result<R::Model> {
     let mut row = columns(before)?;
     let present = row.clone();
-    let broken = lay::<R>(unit, shape, &mut row, data, Some(&present));
+    let broken = lay(unit, shape, &mut row, data, Some(&present));
     if broken.is_empty() { whole::<R>(row) } else { Err(Error::Invalid(broken)) }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn whole<R: Record>(row: Map<String, Json>) -> Result<R::Model> {
         .map_err(|source| Error::internal("a checked candidate is a record", source))
 }
 
-fn lay<R: Record>(
+fn lay(
     unit: &Unit<'_>,
     shape: &Shape,
     row: &mut Map<String, Json>,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Field, FieldType,
-    bytes::{put, put_cell, put_money, put_null},
+    bytes::{put, put_cell, put_money},
     selection::{Expanded, Selection},
     visible,
 };
@@ -106,7 +106,7 @@ impl<'p> Printer<'p> {
                 out.push(b':');
                 match reference(expanded, self.layout, row)?.and_then(|key| related.get(&key)) {
                     Some(bytes) => out.extend_from_slice(bytes),
-                    None => put_null(out)?,
+                    None => put(out, &())?,
                 }
             } else {
                 let Some(field) = fields.next() else { break };
@@ -126,9 +126,9 @@ impl<'p> Printer<'p> {
             }
             (_, [column, ..]) => match self.selection.shape.columns.get(*column) {
                 Some(of) => put_cell(out, row, self.layout.place(*column)?, &of.kind),
-                None => put_null(out),
+                None => put(out, &()),
             },
-            _ => put_null(out),
+            _ => put(out, &()),
         }
     }
 }

@@ -11,6 +11,7 @@ mod field;
 pub mod filter;
 mod history;
 mod intervals;
+mod other;
 mod page;
 pub mod read;
 mod record;
@@ -29,9 +30,9 @@ pub use self::{
     field::{Field, FieldAccess, FieldType, date, instant, print_instant},
     history::{Change, changes},
     intervals::{Interval, Move, move_intervals},
+    other::{follow_up, load},
     record::{Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written},
     shape::{Column, Scope, Shape},
     visible::{visible, within},
-    write::{follow_up, load},
 };

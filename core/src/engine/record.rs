@@ -34,7 +34,7 @@ pub trait Record:
         PrimaryKey: PrimaryKeyTrait<ValueType = (Uuid, Uuid)>,
     >
 {
-    /// Singular snake_case; the table has the same name.
+    /// Singular `snake_case`; the table has the same name.
     const NAME: &'static str;
     /// Plural kebab-case, as in the path.
     const PLURAL: &'static str;

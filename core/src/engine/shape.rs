@@ -41,7 +41,7 @@ pub enum Scope {
 /// A kind of record, as the engine, the HTTP surface, imports and runs see it.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// Singular snake_case, also the table's name: `account`.
+    /// Singular `snake_case`, also the table's name: `account`.
     pub name: &'static str,
     /// Path segment, plural kebab-case: `accounts`.
     pub plural: &'static str,

@@ -131,7 +131,7 @@ pub(super) async fn duplicates(unit: &Unit<'_>, shape: &Shape, rows: &[Row]) -> 
             }
             match wanted.entry(key) {
                 std::collections::hash_map::Entry::Occupied(_) => {
-                    broken.push((row.index, duplicate(set, "in this request")))
+                    broken.push((row.index, duplicate(set, "in this request")));
                 }
                 std::collections::hash_map::Entry::Vacant(place) => {
                     place.insert(row);

@@ -2,15 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{
-    ConnectionTrait, DbBackend, FromQueryResult, Iterable, ModelTrait, Value,
-    sea_query::{Alias, Expr, ExprTrait, LockType},
-};
+use sea_orm::{Iterable, ModelTrait, Value};
 use uuid::Uuid;
 
 use super::{
-    Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written, draft, history, move_intervals, store,
-    visible,
+    Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written, draft, history, move_intervals, other,
+    store,
 };
 use crate::{
     access::{self, Verb},
@@ -29,70 +26,100 @@ struct Candidate<M> {
     after: M,
 }
 
+/// One place an operation; the first verdict stands.
+struct Verdicts(Vec<Option<Verdict>>);
+
+impl Verdicts {
+    fn settle(&mut self, index: usize, verdict: Verdict) {
+        if let Some(place) = self.0.get_mut(index) {
+            place.get_or_insert(verdict);
+        }
+    }
+
+    fn keep_open<M>(&self, candidates: &mut Vec<Candidate<M>>) {
+        candidates.retain(|c| self.0.get(c.index).is_some_and(Option::is_none));
+    }
+
+    fn all(self) -> Vec<Verdict> {
+        let lost = || Err(Error::internal("every operation gets a verdict", "none was given"));
+        self.0.into_iter().map(|verdict| verdict.unwrap_or_else(lost)).collect()
+    }
+}
+
 pub(super) async fn write<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
     operations: Vec<Operation>,
 ) -> Result<Vec<Verdict>> {
     allowed(unit, shape, &operations)?;
+    let mut verdicts = Verdicts(operations.iter().map(|_| None).collect());
+    let mut candidates = drafted::<R>(unit, shape, operations, &mut verdicts).await?;
+    checked::<R>(unit, shape, &mut candidates, &mut verdicts).await?;
+    let rows = candidates.iter().map(row::<R>).collect::<Result<Vec<_>>>()?;
+    for (index, error) in store::store(unit, shape, rows).await? {
+        verdicts.settle(index, Err(error));
+    }
+    verdicts.keep_open(&mut candidates);
+    follow::<R>(unit, shape, &candidates).await?;
+    for candidate in &candidates {
+        verdicts.settle(candidate.index, written::<R>(&candidate.after, true));
+    }
+    Ok(verdicts.all())
+}
+
+/// Whole candidates of the operations that can be read.
+async fn drafted<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    operations: Vec<Operation>,
+    verdicts: &mut Verdicts,
+) -> Result<Vec<Candidate<R::Model>>> {
     let present = present::<R>(unit, shape, &operations).await?;
-    let mut verdicts: Vec<Option<Verdict>> = operations.iter().map(|_| None).collect();
     let mut candidates = Vec::with_capacity(operations.len());
-    let mut settle = |index: usize, verdict: Verdict| {
-        if let Some(place) = verdicts.get_mut(index) {
-            place.get_or_insert(verdict);
-        }
-    };
     let mut taken = HashSet::new();
     for (index, operation) in operations.into_iter().enumerate() {
         if operation.of().is_some_and(|id| !taken.insert(id)) {
-            settle(
-                index,
-                Err(Error::conflict(Code::Conflict, "an earlier operation of the request writes the record")),
-            );
+            let detail = "an earlier operation of the request writes the record";
+            verdicts.settle(index, Err(Error::conflict(Code::Conflict, detail)));
             continue;
         }
         match candidate::<R>(unit, shape, &present, index, operation) {
             Ok(candidate) => candidates.push(candidate),
-            Err(error) => settle(index, Err(error)),
+            Err(error) => verdicts.settle(index, Err(error)),
         }
     }
-    let mut refused = rows_checked::<R>(unit, &mut candidates).await?;
-    candidates.retain_mut(|c| {
-        let after_equals_before = c.before.as_ref().is_some_and(|before| *before == c.after);
-        if after_equals_before && !refused.contains_key(&c.index) {
-            settle(c.index, written::<R>(&c.after, false));
+    Ok(candidates)
+}
+
+/// Leaves the candidates that pass every rule and differ from what is stored, with their next version.
+async fn checked<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &mut Vec<Candidate<R::Model>>,
+    verdicts: &mut Verdicts,
+) -> Result<()> {
+    let mut refused = rows_checked::<R>(unit, candidates).await?;
+    candidates.retain(|c| {
+        let unchanged = c.before.as_ref().is_some_and(|before| *before == c.after);
+        if unchanged && !refused.contains_key(&c.index) {
+            verdicts.settle(c.index, written::<R>(&c.after, false));
         }
-        !after_equals_before
+        !unchanged
     });
-    for candidate in &mut candidates {
+    for candidate in candidates.iter_mut() {
         stamp::<R>(unit, candidate)?;
     }
-    for (index, violation) in outside::<R>(unit, shape, &candidates).await? {
+    for (index, violation) in outside::<R>(unit, shape, candidates).await? {
         refused.entry(index).or_default().push(violation);
     }
     for (index, violations) in refused {
-        settle(index, Err(Error::Invalid(violations)));
+        verdicts.settle(index, Err(Error::Invalid(violations)));
     }
-    for (index, error) in still_referenced::<R>(unit, shape, &candidates).await? {
-        settle(index, Err(error));
+    for (index, error) in still_referenced::<R>(unit, shape, candidates).await? {
+        verdicts.settle(index, Err(error));
     }
-    candidates.retain(|c| verdicts.get(c.index).is_some_and(Option::is_none));
-    let rows = candidates.iter().map(row::<R>).collect::<Result<Vec<_>>>()?;
-    for (index, error) in store::store(unit, shape, rows).await? {
-        if let Some(place) = verdicts.get_mut(index) {
-            *place = Some(Err(error));
-        }
-    }
-    candidates.retain(|c| verdicts.get(c.index).is_some_and(Option::is_none));
-    follow::<R>(unit, shape, &candidates).await?;
-    for candidate in &candidates {
-        if let Some(place) = verdicts.get_mut(candidate.index) {
-            *place = Some(written::<R>(&candidate.after, true));
-        }
-    }
-    let lost = || Err(Error::internal("every operation gets a verdict", "none was given"));
-    Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(lost)).collect())
+    verdicts.keep_open(candidates);
+    Ok(())
 }
 
 fn allowed(unit: &Unit<'_>, shape: &Shape, operations: &[Operation]) -> Result<()> {
@@ -116,59 +143,7 @@ async fn present<R: Record>(
     operations: &[Operation],
 ) -> Result<HashMap<Uuid, R::Model>> {
     let ids: Vec<Uuid> = operations.iter().filter_map(Operation::of).collect();
-    fetch::<R>(unit, shape, &ids, true).await
-}
-
-/// Rows that the actor may see, by id. One statement for up to 1,000.
-async fn fetch<R: Record>(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], lock: bool) -> Result<HashMap<Uuid, R::Model>> {
-    let mut rows = HashMap::with_capacity(ids.len());
-    for part in ids.chunks(1000) {
-        let mut select = visible(unit.cx, shape);
-        select
-            .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))
-            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()));
-        if lock && unit.cx.backend() == DbBackend::Postgres {
-            select.order_by(Alias::new("id"), sea_orm::Order::Asc).lock(LockType::Update);
-        }
-        for row in unit.txn.query_all(&select).await? {
-            let model = R::Model::from_query_result(&row, "")?;
-            rows.insert(id_of::<R>(&model)?, model);
-        }
-    }
-    Ok(rows)
-}
-
-/// The records of kind `R` with these ids, as far as the actor may see them: for rules that look at other rows.
-///
-/// # Errors
-/// The database.
-pub async fn load<R: Record>(unit: &Unit<'_>, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, R::Model>> {
-    ids.sort_unstable();
-    ids.dedup();
-    fetch::<R>(unit, unit.cx.world.registry.of::<R>()?.shape(), &ids, false).await
-}
-
-/// What follows in another kind from a write, in the same transaction and by the same path, with its own place in the
-/// log: in the actor's name, but on any row of the tenant and on fields that only the server sets. Records that are no
-/// longer there are passed over.
-///
-/// # Errors
-/// The database; a refusal, which is a defect of the effect.
-pub async fn follow_up<R: Record>(unit: &Unit<'_>, operations: Vec<Operation>) -> Result<()> {
-    if operations.is_empty() {
-        return Ok(());
-    }
-    let resource = unit.cx.world.registry.of::<R>()?;
-    let cx = unit.cx.as_server();
-    let part = unit.as_server(&cx).await?;
-    for verdict in resource.write(&part, operations).await? {
-        if let Err(error) = verdict
-            && !matches!(error, Error::NotFound { .. })
-        {
-            return Err(Error::internal("what follows from a write is never refused", error));
-        }
-    }
-    part.merge().await
+    other::fetch::<R>(unit, shape, &ids, true).await
 }
 
 fn candidate<R: Record>(
@@ -348,7 +323,7 @@ fn written<R: Record>(after: &R::Model, changed: bool) -> Verdict {
     Ok(Written { id: id_of::<R>(after)?, version: version_of::<R>(after)?, changed })
 }
 
-fn id_of<R: Record>(row: &R::Model) -> Result<Uuid> {
+pub(super) fn id_of<R: Record>(row: &R::Model) -> Result<Uuid> {
     match row.get(draft::column::<R>("id")?) {
         Value::Uuid(Some(id)) => Ok(id),
         other => Err(Error::internal("every record has an id", format!("{other:?}"))),

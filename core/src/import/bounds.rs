@@ -57,7 +57,7 @@ impl Bounds {
     }
 }
 
-fn outside<T: PartialOrd + std::fmt::Display>(value: T, min: Option<T>, max: Option<T>) -> Option<String> {
+fn outside<T: PartialOrd + Copy + std::fmt::Display>(value: T, min: Option<T>, max: Option<T>) -> Option<String> {
     match (min, max) {
         (Some(min), _) if value < min => Some(format!("is below {min}")),
         (_, Some(max)) if value > max => Some(format!("is above {max}")),

@@ -11,6 +11,7 @@ mod lookup;
 mod page;
 mod print;
 mod read;
+mod refer;
 pub mod report;
 mod source;
 mod spec;

@@ -1,6 +1,6 @@
 //! One page of rows through lookups, matching and the write.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::Value;
 use serde_json::{Map, Value as Json};
@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::{
     deferred::{self, Waiting},
     draft::{Draft, text},
-    lookup::{self, Answer},
+    lookup, refer,
     report::RowError,
     source::Cell,
     spec::{Mode, Spec},
     tally::Tally,
-    target::{Lookup, Missing, Source, Target},
+    target::{Source, Target},
 };
 use crate::{
     context::Unit,
@@ -95,7 +95,7 @@ impl Batch<'_> {
         }
         for target in &self.spec.targets {
             if let Source::Lookup(lookup) = &target.source {
-                self.refer(target, lookup, &mut drafts).await?;
+                refer::fill(self, target, lookup, &mut drafts).await?;
             }
         }
         let ready = self.keyed(drafts);
@@ -103,71 +103,6 @@ impl Batch<'_> {
         self.write(ready, &mut outcome).await?;
         outcome.errors.sort_by_key(|error| error.line);
         Ok(outcome)
-    }
-
-    /// Fills one reference of every draft.
-    async fn refer(&self, target: &Target, lookup: &Lookup, drafts: &mut [Draft]) -> Result<()> {
-        let texts: BTreeSet<String> =
-            drafts.iter().filter_map(|d| text(self.spec, &d.cells, &lookup.column)).map(str::to_owned).collect();
-        if texts.is_empty() {
-            return Ok(());
-        }
-        let answers = lookup::resolve(self.unit, lookup, texts.iter().map(String::as_str).collect()).await?;
-        let own = lookup.kind == self.spec.kind;
-        let absent: Vec<String> = answers
-            .values()
-            .filter_map(|a| if let Answer::Nothing(value) = a { Some(value.clone()) } else { None })
-            .collect();
-        let tried: HashSet<String> = if self.spec.dry_run && own && !absent.is_empty() {
-            deferred::seen(self.unit, self.job, "provides", &absent).await?.into_iter().collect()
-        } else {
-            HashSet::new()
-        };
-        let waits = |value: &str| own && self.hopes && !tried.contains(value);
-        let create = lookup.missing == Missing::Create;
-        let new: BTreeSet<&str> =
-            absent.iter().map(String::as_str).filter(|v| create && !tried.contains(*v) && !waits(v)).collect();
-        let created = if new.is_empty() { HashMap::new() } else { lookup::create(self.unit, lookup, new).await? };
-        for draft in drafts {
-            let Some(answer) = text(self.spec, &draft.cells, &lookup.column).and_then(|text| answers.get(text)) else {
-                continue;
-            };
-            let field = target.field.clone();
-            match answer {
-                Answer::One(id) => {
-                    draft.data.insert(field, id.to_string().into());
-                }
-                Answer::Several(n) => {
-                    let detail = format!("{n} {} records have this {}", lookup.kind, lookup.by);
-                    draft.refuse(self.spec, target, Code::AmbiguousReference, detail);
-                }
-                Answer::Unreadable(detail) => {
-                    draft.refuse(self.spec, target, Code::ReferenceNotFound, detail.as_str());
-                }
-                // In a dry run an accepted row of this file would be found: nothing of it is there to refer to.
-                Answer::Nothing(value) if tried.contains(value) => {}
-                Answer::Nothing(value) if waits(value) => {
-                    draft.waits.get_or_insert_with(|| value.clone());
-                }
-                Answer::Nothing(value) => match (lookup.missing, created.get(value)) {
-                    (Missing::Null, _) => {
-                        draft.data.insert(field, Json::Null);
-                    }
-                    (_, Some(Ok(id))) => {
-                        draft.data.insert(field, id.to_string().into());
-                    }
-                    (_, Some(Err(error))) => {
-                        let detail = format!("the {} could not be created: {error}", lookup.kind);
-                        draft.refuse(self.spec, target, Code::ReferenceNotFound, detail);
-                    }
-                    (_, None) => {
-                        let detail = format!("there is no {} with this {}", lookup.kind, lookup.by);
-                        draft.refuse(self.spec, target, Code::ReferenceNotFound, detail);
-                    }
-                },
-            }
-        }
-        Ok(())
     }
 
     /// What each draft is matched by; one without is refused.
@@ -250,34 +185,36 @@ impl Batch<'_> {
                 inside.clear();
             }
             let id = row.key.as_ref().and_then(|(key, _)| known.get(key)).and_then(|ids| ids.first()).copied();
-            match self.operation(&row, id, &tried) {
-                Ok(operation) => {
-                    inside.extend(row.key.as_ref().map(|(key, _)| key.clone()));
-                    slice.push((row, operation));
-                }
-                Err(error) => outcome.refuse(row, vec![error]),
+            if let Some(operation) = self.operation(&row, id, &tried) {
+                inside.extend(row.key.as_ref().map(|(key, _)| key.clone()));
+                slice.push((row, operation));
+            } else {
+                let error = self.unmatched(&row);
+                outcome.refuse(row, vec![error]);
             }
         }
         self.flush(slice, &mut known, &tried, outcome).await
     }
 
-    fn operation(&self, row: &Ready, id: Option<Uuid>, tried: &HashSet<String>) -> Result<Operation, RowError> {
+    /// `None` where the row's record must be there and is not.
+    fn operation(&self, row: &Ready, id: Option<Uuid>, tried: &HashSet<String>) -> Option<Operation> {
         let (mut data, since) = (row.draft.data.clone(), row.draft.since);
         let Some(id) = id else {
             let before = row.key.as_ref().is_some_and(|(_, key)| tried.contains(key));
-            if self.spec.mode == Mode::Update && !before {
-                let by = self.spec.matching.as_deref().unwrap_or_default();
-                let detail = format!("there is no {} with this {by}", self.spec.kind);
-                let column = self.spec.targets.iter().find(|t| t.name == by).and_then(Target::column);
-                let value = row.key.as_ref().map(|(_, text)| text.as_str());
-                return Err(RowError::error(row.draft.line, Code::NotFound, detail).at(by, column, value));
-            }
-            return Ok(Operation::Create { data, since });
+            return Some(Operation::Create { data, since }).filter(|_| self.spec.mode != Mode::Update || before);
         };
         for target in self.spec.targets.iter().filter(|t| t.access == FieldAccess::Create) {
             data.remove(&target.field);
         }
-        Ok(Operation::Update { id, version: None, data, since })
+        Some(Operation::Update { id, version: None, data, since })
+    }
+
+    fn unmatched(&self, row: &Ready) -> RowError {
+        let by = self.spec.matching.as_deref().unwrap_or_default();
+        let detail = format!("there is no {} with this {by}", self.spec.kind);
+        let column = self.spec.targets.iter().find(|t| t.name == by).and_then(Target::column);
+        let value = row.key.as_ref().map(|(_, text)| text.as_str());
+        RowError::error(row.draft.line, Code::NotFound, detail).at(by, column, value)
     }
 
     async fn flush(

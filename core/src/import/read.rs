@@ -68,7 +68,6 @@ fn number_format(given: &Json) -> Result<Writing, String> {
 pub fn value(text: &str, kind: &FieldType, writing: Option<&Writing>, tenant: &Tenant) -> Result<Json, String> {
     let trimmed = text.trim();
     Ok(match kind {
-        FieldType::Text => json!(text),
         FieldType::Boolean => json!(boolean(trimmed)?),
         FieldType::Integer => {
             let number = number(trimmed, writing)?;
@@ -87,7 +86,7 @@ pub fn value(text: &str, kind: &FieldType, writing: Option<&Writing>, tenant: &T
         FieldType::Date => json!(day(trimmed, writing)?.to_string()),
         FieldType::Instant => json!(moment(trimmed, writing, tenant.time_zone)?),
         FieldType::Json if trimmed.starts_with(['{', '[']) => parsed_json(trimmed)?,
-        FieldType::Json => json!(text),
+        FieldType::Text | FieldType::Json => json!(text),
         _ => json!(trimmed),
     })
 }

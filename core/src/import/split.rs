@@ -125,7 +125,7 @@ impl Splitter {
 
     fn pass(&mut self, len: usize) {
         let passed = self.buffer.get(self.start..self.start + len).unwrap_or_default();
-        self.at.line += passed.iter().filter(|b| **b == b'\n').count() as u64;
+        self.at.line += passed.split(|b| *b == b'\n').skip(1).count() as u64;
         self.at.offset += len as u64;
         self.start += len;
     }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn cells(texts: &[&str]) -> Result<Vec<String>, String> {
-        Ok(texts.iter().map(|text| (*text).to_owned()).collect())
+        texts.iter().map(|text| Ok((*text).to_owned())).collect()
     }
 
     #[test]
@@ -286,7 +286,7 @@ mod tests {
             splitter.feed(b"first\n");
             assert!(splitter.next_row().unwrap().cells.is_ok());
             for _ in 0..160 {
-                splitter.feed(&[b'x'; 1 << 16]);
+                splitter.feed(&vec![b'x'; 1 << 16]);
                 assert_eq!(splitter.next_row(), None);
                 assert!(splitter.buffer.len() <= LONGEST_ROW + (1 << 17));
             }

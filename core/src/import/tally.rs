@@ -33,9 +33,13 @@ impl Tally {
         self.warnings += page.warnings;
         for (column, texts) in &page.replaced {
             let column = self.replaced.entry(column.clone()).or_default();
-            texts.iter().for_each(|(text, rows)| *column.entry(text.clone()).or_default() += rows);
+            for (text, rows) in texts {
+                *column.entry(text.clone()).or_default() += rows;
+            }
         }
-        page.empty.iter().for_each(|(column, rows)| *self.empty.entry(column.clone()).or_default() += rows);
+        for (column, rows) in &page.empty {
+            *self.empty.entry(column.clone()).or_default() += rows;
+        }
     }
 
     pub fn progress(&self, total: u64) -> Progress {

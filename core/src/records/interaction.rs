@@ -73,7 +73,7 @@ pub struct Model {
     /// How long they really spoke.
     #[schema(minimum = 0)]
     pub talk_seconds: Option<i64>,
-    /// What came of it, in the tenant's own words: connected, no_answer, busy, wrong_number, refused, ..
+    /// What came of it, in the tenant's own words: `connected`, `no_answer`, `busy`, `wrong_number`, `refused`, ..
     #[schema(max_length = 100)]
     #[sea_orm(column_type = "Text", nullable)]
     pub outcome: Option<String>,

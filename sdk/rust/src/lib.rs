@@ -135,3 +135,8 @@ macro_rules! __export_kind {
         };
     };
 }
+
+/// The plugin that the repository's README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

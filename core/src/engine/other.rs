@@ -1,0 +1,72 @@
+//! What the rules and effects of a kind do with other records.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, FromQueryResult,
+    sea_query::{Alias, Expr, ExprTrait, LockType},
+};
+use uuid::Uuid;
+
+use super::{Operation, Record, Shape, visible, write::id_of};
+use crate::{
+    context::Unit,
+    error::{Error, Result},
+};
+
+/// Rows that the actor may see, by id. One statement for up to 1,000.
+pub(super) async fn fetch<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    ids: &[Uuid],
+    lock: bool,
+) -> Result<HashMap<Uuid, R::Model>> {
+    let mut rows = HashMap::with_capacity(ids.len());
+    for part in ids.chunks(1000) {
+        let mut select = visible(unit.cx, shape);
+        select
+            .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))
+            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()));
+        if lock && unit.cx.backend() == DbBackend::Postgres {
+            select.order_by(Alias::new("id"), sea_orm::Order::Asc).lock(LockType::Update);
+        }
+        for row in unit.txn.query_all(&select).await? {
+            let model = R::Model::from_query_result(&row, "")?;
+            rows.insert(id_of::<R>(&model)?, model);
+        }
+    }
+    Ok(rows)
+}
+
+/// The records of kind `R` with these ids, as far as the actor may see them: for rules that look at other rows.
+///
+/// # Errors
+/// The database.
+pub async fn load<R: Record>(unit: &Unit<'_>, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, R::Model>> {
+    ids.sort_unstable();
+    ids.dedup();
+    fetch::<R>(unit, unit.cx.world.registry.of::<R>()?.shape(), &ids, false).await
+}
+
+/// What follows in another kind from a write, in the same transaction and by the same path, with its own place in the
+/// log: in the actor's name, but on any row of the tenant and on fields that only the server sets. Records that are no
+/// longer there are passed over.
+///
+/// # Errors
+/// The database; a refusal, which is a defect of the effect.
+pub async fn follow_up<R: Record>(unit: &Unit<'_>, operations: Vec<Operation>) -> Result<()> {
+    if operations.is_empty() {
+        return Ok(());
+    }
+    let resource = unit.cx.world.registry.of::<R>()?;
+    let cx = unit.cx.as_server();
+    let part = unit.as_server(&cx).await?;
+    for verdict in resource.write(&part, operations).await? {
+        if let Err(error) = verdict
+            && !matches!(error, Error::NotFound { .. })
+        {
+            return Err(Error::internal("what follows from a write is never refused", error));
+        }
+    }
+    part.merge().await
+}
