@@ -64,7 +64,7 @@ fn agrees(exports: &[(&str, &[Json])]) {
     script.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/independent/check_rfm.py"));
     for (population, lines) in exports {
         let file = dir.path().join(population);
-        std::fs::write(&file, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        std::fs::write(&file, lines.iter().map(Json::to_string).collect::<Vec<_>>().join("\n")).unwrap();
         script.arg(format!("{population}={}", file.display()));
     }
     match script.output() {
@@ -119,7 +119,7 @@ fn a_ranking_is_checked_against_what_came_after() {
         let result = run(&admin, wanted).await["result"].clone();
         let fifths = result["fifths"].as_array().unwrap();
         for (found, expected) in fifths.iter().zip(expected()["cdnow_backtest_1997_10_01"].as_array().unwrap()) {
-            let percent = |share: &Json| (share.as_f64().unwrap() * 1000.0).round() / 10.0;
+            let percent = |share: &Json| json!((share.as_f64().unwrap() * 1000.0).round() / 10.0);
             assert_eq!(found["subjects"], expected["subjects"]);
             assert_eq!(found["sum"], json!({"amount": expected["outcome_sum"], "currency": "USD"}));
             assert_eq!(percent(&found["share"]), expected["outcome_share_percent"]);
