@@ -261,11 +261,8 @@ fn a_dry_run_tells_the_same_and_writes_nothing() {
 
 /// Enough rows that an import of them can be met half-way.
 fn many() -> Vec<u8> {
-    let mut file = String::from("id,name\n");
-    for n in 0..6_000 {
-        file.push_str(&format!("{n:05},Customer {n}\n"));
-    }
-    file.into_bytes()
+    let rows = (0..6_000).map(|n| format!("{n:05},Customer {n}\n"));
+    std::iter::once("id,name\n".to_owned()).chain(rows).flat_map(String::into_bytes).collect()
 }
 
 fn begun(job: &Json) -> bool {
