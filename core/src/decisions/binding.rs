@@ -66,6 +66,9 @@ fn source(name: &str, input: &Input, subject: &Shape, bound: Option<&Json>) -> R
         None => Binding { from: input.from.clone(), window: input.window.clone() },
     };
     let window = match &binding.window {
+        Some(_) if binding.from.starts_with("field:") => {
+            return Err(wrong(Code::InvalidValue, "a field is as it is: only a metric has a window".to_owned()));
+        }
         Some(period) => Window::Back(Period::parse(period).map_err(|detail| wrong(Code::InvalidValue, detail))?),
         None => Window::All,
     };

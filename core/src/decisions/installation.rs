@@ -95,6 +95,7 @@ pub async fn install(cx: &Context, new: NewInstallation) -> Result<Uuid> {
         plugin,
         manifest,
     };
+    callable(&new.key)?;
     check(cx, &setup).await?;
     let unit = cx.begin().await?;
     let data = json!({
@@ -169,6 +170,16 @@ pub async fn find(cx: &Context, id_or_key: &str) -> Result<Installation> {
     };
     let found = newest::<Entity>(cx, &cx.store().read, condition).await?;
     found.ok_or_else(|| Error::not_found("installation", id_or_key))
+}
+
+/// A key stands in paths beside ids.
+fn callable(key: &str) -> Result<()> {
+    let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if plain && !key.is_empty() && key.parse::<Uuid>().is_err() {
+        return Ok(());
+    }
+    let detail = "must be of letters, digits, `-`, `_` and `.`, and no UUID";
+    Err(Error::invalid("key", Code::InvalidValue, detail))
 }
 
 /// The same for every installation of that name on every machine.
