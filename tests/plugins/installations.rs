@@ -49,6 +49,9 @@ fn what_does_not_fit_is_named_all_at_once() {
             async move { admin.post("/v1/installations", installation).await.expect(422) }
         };
         assert_eq!(install(json!({"plugin": "rfn@1.0.0"})).await.errors(), [("/plugin", "reference_not_found")]);
+        assert_eq!(install(json!({"key": "a/b"})).await.errors(), [("/key", "invalid_value")]);
+        let windowed = json!({"bindings": {"orders": {"from": "field:employees", "window": "P1Y"}}});
+        assert_eq!(install(windowed).await.errors(), [("/bindings/orders", "invalid_value")]);
         assert_eq!(install(json!({"subject": "acount"})).await.errors(), [("/subject", "invalid_value")]);
         assert_eq!(install(json!({"kind": "incentive"})).await.errors(), [("/kind", "invalid_value")]);
         assert_eq!(install(json!({"config": {"weights": [0, 0, 0]}})).await.errors(), [("/config", "config_invalid")]);
@@ -129,5 +132,29 @@ fn a_run_that_makes_no_sense_is_refused_before_it_starts() {
         let empty =
             ended(&admin, admin.post("/v1/plugin-runs", json!({"installation": "score", "mode": "apply"})).await).await;
         assert_eq!((&empty["state"], &empty["progress"]["total"]), (&json!("succeeded"), &json!(0)));
+    });
+}
+
+#[test]
+fn a_simulation_covers_what_its_asker_may_see() {
+    on_both(|server| async move {
+        let cx = server.context(Person::Admin).await;
+        let admin = server.as_admin().await;
+        let mut accounts = Vec::new();
+        for person in [Person::Rep, Person::OtherRep] {
+            let me = server.as_person(person).await.get("/v1/me").await.expect(200);
+            accounts.push(json!({"name": format!("{person:?}"), "owner_id": me.json["user"]["id"]}));
+        }
+        let ids = data::write(&cx, "account", accounts).await;
+        let order = |of: usize| json!({"account_id": ids[of], "placed_on": "2026-01-02", "amount": {"amount": "5", "currency": "USD"}});
+        data::write(&cx, "order", vec![order(0), order(1)]).await;
+        upload(&admin, RFM).await;
+        install(&admin, json!({"key": "rfm", "plugin": "rfm", "kind": "scorer"})).await;
+        let simulate = json!({"installation": "rfm", "mode": "simulate"});
+        let (whole, manager) = (run(&admin, simulate.clone()).await, server.as_person(Person::Manager).await);
+        assert_eq!(whole["rows"], 2);
+        let part = run(&manager, simulate).await;
+        assert_eq!(part["rows"], 1, "the manager leads one of the two owners");
+        manager.get(&format!("/v1/plugin-runs/{}", whole["id"].as_str().unwrap())).await.expect(404);
     });
 }

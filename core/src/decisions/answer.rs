@@ -132,3 +132,63 @@ fn cell(column: &Column, at: usize) -> Json {
         Column::Series(series) => json!(series.values.get(slot(&series.offsets))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Answer, scores, segments};
+    use crate::ports::{Column, Figure, Reason, Scores, Segments, Texts};
+
+    fn figure(code: &str, values: &[f64]) -> Figure {
+        Figure { code: code.to_owned(), values: values.to_vec() }
+    }
+
+    #[test]
+    fn each_row_gets_its_terms_and_its_reasons_and_a_declined_one_nothing_else() {
+        let named = Texts { dict: vec!["steel".to_owned(), "toys".to_owned()], codes: vec![1, 0] };
+        let found = scores(&Scores {
+            values: vec![3.0, 0.0, 5.0],
+            contributions: vec![figure("a", &[1.0, 0.0, 2.0]), figure("b", &[2.0, 0.0, 3.0])],
+            figures: vec![figure("odds", &[0.25, 0.0, 0.5])],
+            reasons: vec![Reason {
+                code: "trade".to_owned(),
+                rows: vec![2, 0],
+                args: vec![Column::Texts(named), Column::Integers(vec![7, 8])],
+            }],
+            declined: vec![Reason {
+                code: "too_new".to_owned(),
+                rows: vec![1],
+                args: vec![Column::Numbers(vec![1.5])],
+            }],
+        });
+        let row = |value: f64, a: f64, b: f64, odds: f64, args| Answer::Score {
+            value,
+            contributions: json!([{"code": "a", "value": a}, {"code": "b", "value": b}]),
+            figures: json!([{"code": "odds", "value": odds}]),
+            reasons: json!([{"code": "trade", "args": args}]),
+        };
+        let declined = Answer::Declined { code: "too_new".to_owned(), args: json!([1.5]) };
+        let expected =
+            [row(3.0, 1.0, 2.0, 0.25, json!(["steel", 8])), declined, row(5.0, 2.0, 3.0, 0.5, json!(["toys", 7]))];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_row_may_have_several_labels_or_none() {
+        let found = segments(&Segments {
+            labels: vec!["quality".to_owned(), "price".to_owned()],
+            offsets: vec![0, 2, 2, 3],
+            codes: vec![1, 0, 0],
+            weights: vec![0.75, 0.25, 1.0],
+            reasons: Vec::new(),
+        });
+        let labels = |labels: &[(&str, f64)]| Answer::Labels {
+            labels: labels.iter().map(|(label, weight)| ((*label).to_owned(), *weight)).collect(),
+            reasons: json!([]),
+        };
+        let none = Answer::Declined { code: "no_label".to_owned(), args: json!([]) };
+        assert_eq!(found, [labels(&[("price", 0.75), ("quality", 0.25)]), none, labels(&[("quality", 1.0)])]);
+        assert_eq!(found.first().and_then(Answer::label), Some("price"));
+    }
+}

@@ -139,3 +139,87 @@ fn numbers(hash: &mut Sha256, tag: u8, values: &[f64]) {
         hash.update(value.to_le_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::{Facts, Page, chained, page};
+    use crate::{
+        context::Tenant,
+        decisions::binding::{Source, sources},
+        metrics::Datum,
+        ports::{Column, Manifest, Texts},
+        records,
+        values::Currency,
+    };
+
+    fn tenant() -> Tenant {
+        Tenant {
+            id: Uuid::nil(),
+            slug: "acme".to_owned(),
+            name: "Acme".to_owned(),
+            base_currency: Currency::parse("USD").unwrap(),
+            time_zone: chrono_tz::UTC,
+        }
+    }
+
+    fn inputs() -> Vec<Source> {
+        let manifest: Manifest = serde_json::from_value(json!({
+            "plugin": {"name": "test", "version": "1.0.0", "api": "1", "kinds": ["scorer"], "subject": "account"},
+            "inputs": {
+                "a_days": {"type": "number", "from": "metric:days_since_last_order", "required": true},
+                "b_spent": {"type": "money", "from": "metric:order_revenue", "default": 5},
+                "c_size": {"type": "integer", "from": "field:employees"},
+                "d_name": {"type": "text", "from": "field:name", "default": "?"},
+            },
+        }))
+        .unwrap();
+        let registry = records::all();
+        sources(&manifest, registry.kind("account").unwrap().shape(), &serde_json::Map::new()).unwrap()
+    }
+
+    fn facts(id: u128, days: Option<i64>, spent: Option<i64>, size: Option<i64>, name: Option<&str>) -> Facts {
+        let whole = |value: Option<i64>| value.map(Datum::Integer);
+        let name = name.map(|name| Datum::Text(name.to_owned()));
+        (Uuid::from_u128(id), None, vec![whole(days), whole(spent), whole(size), name])
+    }
+
+    fn made(facts: Vec<Facts>) -> Page {
+        page(&inputs(), &tenant(), facts)
+    }
+
+    #[test]
+    fn required_decides_who_is_asked_about_and_defaults_fill() {
+        let made = made(vec![
+            facts(1, Some(9), Some(100), Some(3), Some("Ann")),
+            facts(2, None, Some(200), None, None),
+            facts(3, Some(8), None, None, None),
+            facts(4, Some(7), Some(300), Some(4), Some("Ann")),
+        ]);
+        let asked: Vec<_> = made.subjects.iter().map(|(id, _)| id.as_u128()).collect();
+        assert_eq!((made.frame.rows, asked), (3, vec![1, 3, 4]));
+        assert_eq!(made.missing, [(Uuid::from_u128(2), "a_days".to_owned())]);
+        let column = |n: usize| {
+            let field = &made.frame.fields[n];
+            (field.name.as_str(), field.unit.as_deref(), field.column.clone(), field.present.clone())
+        };
+        assert_eq!(column(0), ("a_days", Some("days"), Column::Numbers(vec![9.0, 8.0, 7.0]), None));
+        assert_eq!(column(1), ("b_spent", Some("USD"), Column::Integers(vec![100, 5, 300]), None));
+        assert_eq!(column(2), ("c_size", None, Column::Integers(vec![3, 0, 4]), Some(vec![1, 0, 1])));
+        let names = Texts { dict: vec!["Ann".to_owned(), "?".to_owned()], codes: vec![0, 1, 0] };
+        assert_eq!(column(3), ("d_name", None, Column::Texts(names), None));
+    }
+
+    #[test]
+    fn the_digest_tells_facts_apart_and_ignores_who_they_are_about() {
+        let digest = |before: &str, id: u128, size: Option<i64>| {
+            chained(before, &made(vec![facts(id, Some(9), Some(100), size, Some("Ann"))]).frame)
+        };
+        assert_eq!(digest("", 1, Some(0)), digest("", 2, Some(0)));
+        assert_ne!(digest("", 1, Some(0)), digest("", 1, Some(1)));
+        assert_ne!(digest("", 1, Some(0)), digest("", 1, None), "a missing fact is not a zero");
+        assert_ne!(digest("", 1, Some(0)), digest("x", 1, Some(0)));
+    }
+}
