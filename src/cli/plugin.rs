@@ -54,9 +54,9 @@ pub struct Run {
     /// `scorer` or `segmenter`; default: the first kind of the manifest.
     #[arg(long)]
     kind: Option<String>,
-    /// Configuration, JSON text.
-    #[arg(long, default_value = "{}")]
-    config: String,
+    /// The plugin's configuration, JSON text.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    plugin_config: String,
     /// Business time, RFC 3339.
     #[arg(long, default_value = "2026-01-01T00:00:00Z")]
     as_of: DateTime<Utc>,
@@ -161,7 +161,7 @@ fn run_over(options: &Run) -> Result<(), Box<dyn Error>> {
     };
     let data = File::open(&options.data).map_err(|error| format!("{}: {error}", options.data.display()))?;
     let host = Host::new(HostSettings::default())?;
-    for row in run_file(&host, &artefact, kind, &options.config, context, data)? {
+    for row in run_file(&host, &artefact, kind, &options.plugin_config, context, data)? {
         println!("{}", line(&row));
     }
     Ok(())

@@ -17,7 +17,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 
 #[test]
 fn every_crate_uses_only_lower_floors() {
-    let metadata = metadata(false);
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
     let house: BTreeSet<&str> = packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
     let known: BTreeSet<&str> = FLOORS.iter().map(|(name, _)| *name).collect();
@@ -36,7 +36,7 @@ fn every_crate_uses_only_lower_floors() {
 /// The core knows no HTTP and no wasm; migrations know sea-orm-migration only.
 #[test]
 fn the_lower_floors_do_not_know_the_world_above() {
-    let metadata = metadata(false);
+    let metadata = metadata();
     for (name, banned) in [
         ("ripen-core", ["actix-web", "wasmtime", "reqwest", "clap"].as_slice()),
         ("ripen-api", &["wasmtime", "sea-orm", "sqlx"]),

@@ -18,7 +18,7 @@ pub async fn ended(caller: &Caller, accepted: Answer) -> Json {
     let accepted = accepted.expect(202);
     let place = accepted.header("location").to_owned();
     assert_eq!(place, format!("/v1/jobs/{}", accepted.id()));
-    for _ in 0..2000 {
+    for _ in 0..10_000 {
         let job = caller.get(&place).await.expect(200).json;
         if !["queued", "running"].contains(&job["state"].as_str().unwrap()) {
             return job;
