@@ -29,7 +29,7 @@ pub enum Problem {
     MethodNotAllowed { allow: String },
 }
 
-/// The status alone; the body is written by [`answer`], which knows the request.
+/// The status alone; the body is written by `answer`, which knows the request.
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         match self {
