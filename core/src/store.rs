@@ -52,6 +52,19 @@ impl Store {
         self.write.begin_with_options(options).await
     }
 
+    /// Tells PostgreSQL's planner about tables that have just been filled: until autovacuum comes by it takes them for
+    /// empty, and joins them row by row. SQLite plans by its indexes and needs no telling.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn analyze(&self, tables: &[&str]) -> Result<()> {
+        if self.backend == DbBackend::Postgres {
+            let tables: Vec<_> = tables.iter().map(|table| format!("\"{table}\"")).collect();
+            self.write.execute_unprepared(&format!("analyze {}", tables.join(", "))).await?;
+        }
+        Ok(())
+    }
+
     pub async fn close(self) -> Result<()> {
         if self.backend == DbBackend::Sqlite {
             self.read.close().await?;

@@ -211,6 +211,9 @@ fn costed<T>(answer: &ports::Answer<T>, rows: fn(&T) -> Vec<Answer>) -> (Vec<Ans
 
 async fn finish(job: &Running, plan: &Plan, at: &Checkpoint) -> Result<Json> {
     let cx = &job.cx;
+    if plan.run.mode != Mode::Apply {
+        cx.store().analyze(&["run_result"]).await?;
+    }
     let mut result = match plan.run.mode {
         Mode::Apply if plan.installation.kind == Kind::Scorer => {
             object(json!({"best": book::best(cx, plan, BEST).await?}))
