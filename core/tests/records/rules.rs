@@ -1,10 +1,9 @@
 //! Rules and effects of single kinds.
 
-use ripen_core::engine::changes;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::world::{Fixture, create, delete, import, on_both, refusal, update, write};
+use super::world::{Fixture, create, delete, import, on_both, refusal, trail, update, write};
 
 #[test]
 fn every_example_creates_a_record() {
@@ -129,7 +128,7 @@ fn interactions_date_their_accounts_and_contacts() {
             "read_only /last_contact_at"
         );
 
-        let log = changes(&of.cx, (0, 0), 1000).await.unwrap();
+        let log = trail(&of).await;
         let of_account: Vec<_> = log.iter().filter(|change| change.record == account && change.version > 1).collect();
         assert_eq!(of_account.len(), 2, "each move of the date is a change of the account");
         assert!(of_account.iter().all(|change| change.actor == Some(of.admin)));

@@ -11,7 +11,7 @@ use std::{
 use ripen_core::{
     access::{Actor, Cost, Gate, GateOptions, Reach, Role, Secret, Secrets, tenants},
     context::{Context, World},
-    engine::{Operation, Since, Verdict, read},
+    engine::{Change, Operation, Since, Verdict, changes, read},
     error::Error,
     ports::{
         Answer, Artefact, Call, Capability, FailureClass, PluginFailure, PluginHost, RunContext, Sandbox, Scores,
@@ -204,4 +204,24 @@ impl PluginHost for NoPlugins {
     fn segment(&self, _: Call) -> Result<Answer<Segments>, PluginFailure> {
         Self::failure()
     }
+}
+
+/// Every change of the tenant, once the log shows them all: on PostgreSQL a transaction of another test on the same
+/// server holds back what was committed after it began.
+pub async fn trail(of: &Fixture) -> Vec<Change> {
+    let count = Statement::from_sql_and_values(
+        of.cx.backend(),
+        "select count(*) from change where tenant_id = $1",
+        [of.cx.tenant.id.into()],
+    );
+    let row = of.cx.store().read.query_one_raw(count).await.unwrap().unwrap();
+    let stored: i64 = row.try_get_by_index(0).unwrap();
+    for _ in 0..2000 {
+        let shown = changes(&of.cx, (0, 0), 1000).await.unwrap();
+        if i64::try_from(shown.len()).unwrap() == stored {
+            return shown;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the log does not show its {stored} changes");
 }

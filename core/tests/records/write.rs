@@ -1,17 +1,17 @@
 //! The one write path: verdicts, log, intervals.
 
 use ripen_core::{
-    engine::{Operation, Since, changes},
+    engine::{Operation, Since},
     error::Error,
 };
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::world::{Fixture, NOW, create, delete, import, object, on_both, refusal, update, write};
+use super::world::{Fixture, NOW, create, delete, import, object, on_both, refusal, trail, update, write};
 
 /// `kind version changed-columns before?` of every change, oldest first.
 async fn log(of: &Fixture, record: Uuid) -> Vec<String> {
-    let changes = changes(&of.cx, (0, 0), 1000).await.unwrap();
+    let changes = trail(of).await;
     let of_record = changes.iter().filter(|change| change.record == record);
     of_record
         .map(|c| {
