@@ -13,6 +13,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ripen-core", &[]),
     ("ripen-plugin", &["ripen-plugin-derive"]),
     ("ripen-plugin-derive", &[]),
+    ("ripen-limit", &[]),
 ];
 
 #[test]
