@@ -232,7 +232,7 @@ async fn hand_written(cx: &Context) {
 
 /// The facts of the first thousand subjects.
 async fn page(cx: &Context, wanted: &[Wanted]) -> usize {
-    let shape = cx.world.registry.kind("account").unwrap().shape();
+    let shape = cx.kind("account").unwrap().shape();
     let ids = Statement::from_string(cx.backend(), "select id from account order by id limit 1000");
     let ids = cx.store().read.query_all_raw(ids).await.unwrap();
     let id = |row: &QueryResult| row.try_get_by_index::<Uuid>(0).unwrap();

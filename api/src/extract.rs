@@ -18,6 +18,7 @@ use ripen_core::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::{json, problem::Problem, server::App};
@@ -61,12 +62,25 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (app, request_id) = (app(request), RequestId::from_request(request, payload));
-        let token = bearer(request);
+        let (token, known) = (bearer(request), Known::of(request));
         Box::pin(async move {
-            let (world, request_id) = (app?.world.clone(), request_id.await?.0);
-            let (tenant, actor) = world.gate.actor_of_token(&world, &token?).await?;
-            Ok(Self(Context { world, tenant, actor, request_id: Some(request_id) }))
+            let recognised = known.0.get_or_try_init(|| async move {
+                let (world, request_id) = (app?.world.clone(), request_id.await?.0);
+                let (tenant, actor) = world.gate.actor_of_token(&world, &token?).await?;
+                Ok::<_, Problem>(Context { world, tenant, actor, request_id: Some(request_id) })
+            });
+            Ok(Self(recognised.await?.clone()))
         })
+    }
+}
+
+/// Who asks is found out once a request, whatever takes part in it.
+#[derive(Clone, Default)]
+struct Known(Arc<OnceCell<Context>>);
+
+impl Known {
+    fn of(request: &HttpRequest) -> Self {
+        request.extensions_mut().get_or_insert_with(Self::default).clone()
     }
 }
 
@@ -91,7 +105,7 @@ pub(crate) fn single(request: &HttpRequest, name: &str) -> Result<Option<String>
     value.transpose().map_err(|_| Error::malformed(name, Code::InvalidParameter, "the header is not plain text"))
 }
 
-/// The kind of record that the path names, where it takes part in the method's operation.
+/// The caller's kind of record that the path names, where it takes part in the method's operation.
 pub struct Kind(pub Arc<dyn Resource>);
 
 impl Deref for Kind {
@@ -104,16 +118,17 @@ impl Deref for Kind {
 
 impl FromRequest for Kind {
     type Error = Problem;
-    type Future = std::future::Ready<Result<Self, Problem>>;
+    type Future = Extracted<Self>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(kind(request))
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (caller, request) = (Caller::from_request(request, payload), request.clone());
+        Box::pin(async move { kind(&caller.await?.0, &request) })
     }
 }
 
-fn kind(request: &HttpRequest) -> Result<Kind, Problem> {
+fn kind(cx: &Context, request: &HttpRequest) -> Result<Kind, Problem> {
     let app = app(request)?;
-    let Ok(resource) = app.world.registry.resolve(request.match_info().query("kind")) else {
+    let Ok(resource) = cx.resolve(request.match_info().query("kind")) else {
         return Err(app.document.not_here(request));
     };
     let verb = match *request.method() {

@@ -113,7 +113,7 @@ pub(crate) async fn record(
     id: Uuid,
     answer: &mut HttpResponseBuilder,
 ) -> Result<HttpResponse> {
-    let resource = cx.world.registry.kind(kind);
+    let resource = cx.kind(kind);
     let resource = resource.ok_or_else(|| Error::internal("actions answer with kinds of the registry", kind))?;
     Ok(whole(answer.take(), read::get(cx, resource.shape(), id, None, None).await?))
 }

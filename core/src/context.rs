@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     access::{Actor, Gate, Secrets, tenants},
-    engine::Registry,
+    engine::{Registry, Resource, Shape},
     error::Result,
     ports::Sandbox,
     store::Store,
@@ -38,11 +38,14 @@ pub struct Tenant {
     pub name: String,
     pub base_currency: Currency,
     pub time_zone: Tz,
+    /// The kinds of record it has, as it has them: built-in ones with its own fields, and its own.
+    pub kinds: Registry,
 }
 
 /// What one process shares.
 pub struct World {
     pub store: Store,
+    /// The kinds that every tenant has. Who asks for a tenant asks its [`Context`].
     pub registry: Registry,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
@@ -77,6 +80,24 @@ impl Context {
     pub fn as_server(&self) -> Self {
         let actor = Actor { user: self.actor.user, ..Actor::system() };
         Self { actor: Arc::new(actor), ..self.clone() }
+    }
+
+    /// The tenant's kind of this name, `account`.
+    pub fn kind(&self, name: &str) -> Option<&Arc<dyn Resource>> {
+        self.tenant.kinds.kind(name)
+    }
+
+    /// The tenant's kind of this path segment, `accounts`.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest kind there is.
+    pub fn resolve(&self, segment: &str) -> Result<&Arc<dyn Resource>> {
+        self.tenant.kinds.resolve(segment)
+    }
+
+    /// Every kind of the tenant.
+    pub fn shapes(&self) -> impl Iterator<Item = &Shape> {
+        self.tenant.kinds.shapes()
     }
 
     pub fn store(&self) -> &Store {

@@ -110,7 +110,7 @@ impl File {
 
 /// How many records of a kind the filter keeps.
 async fn count(admin: &Context, kind: &str, filter: &str) -> Result<i64> {
-    let shape = admin.world.registry.resolve(kind)?.shape();
+    let shape = admin.resolve(kind)?.shape();
     let query = ListQuery {
         filter: Some(filter.to_owned()),
         fields: Some("id".to_owned()),
@@ -144,7 +144,7 @@ async fn stages(admin: &Context) -> Result<()> {
 
 async fn create(unit: &ripen_core::context::Unit<'_>, kind: &str, data: Json) -> Result<Uuid> {
     let Json::Object(data) = data else { return Err(Error::internal("a draft is an object", "it is not")) };
-    let resource = unit.cx.world.registry.resolve(kind)?;
+    let resource = unit.cx.resolve(kind)?;
     let verdict = resource.write(unit, vec![Operation::Create { data, since: Since::default() }]).await?.pop();
     Ok(verdict.ok_or_else(|| Error::internal("every operation gets a verdict", "none was given"))??.id)
 }

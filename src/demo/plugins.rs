@@ -87,7 +87,7 @@ pub async fn run(admin: &Context, new: Json) -> Result<Json> {
     let title = format!("{} {}", new.installation, json!(new.mode).as_str().unwrap_or_default());
     let run = decisions::request(admin, new).await?;
     follow(admin, &title, run).await?;
-    let shape = admin.world.registry.resolve("plugin-runs")?.shape();
+    let shape = admin.resolve("plugin-runs")?.shape();
     json_of(&read::get(admin, shape, run, None, None).await?.body)
 }
 

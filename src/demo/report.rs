@@ -127,7 +127,7 @@ async fn what_if(admin: &Context) -> Result<()> {
 
 /// All decisions of an installation, as the API lists them.
 async fn rows(admin: &Context, kind: &str, installation: &str, expand: &str) -> Result<Vec<Json>> {
-    let shape = admin.world.registry.resolve(kind)?.shape();
+    let shape = admin.resolve(kind)?.shape();
     let mut rows = Vec::new();
     let mut cursor = None;
     loop {
@@ -150,7 +150,7 @@ async fn rows(admin: &Context, kind: &str, installation: &str, expand: &str) -> 
 
 /// What the installed plugin declares about its answers.
 async fn outputs(admin: &Context) -> Result<Outputs> {
-    let shape = admin.world.registry.resolve("plugins")?.shape();
+    let shape = admin.resolve("plugins")?.shape();
     let query = ListQuery { filter: Some("name = \"rfm\"".to_owned()), limit: Some(1), ..ListQuery::default() };
     let body = json(&read::list(admin, shape, &query).await?.body)?;
     let manifest = body.pointer("/data/0/manifest").cloned().unwrap_or_default();

@@ -18,7 +18,7 @@ pub const ADMIN: &str = "admin@demo.example";
 
 /// Finds the tenant or makes it. The password is answered where this start has set it.
 pub async fn enter(world: &Arc<World>, password: Option<String>) -> Result<(Context, Option<String>)> {
-    if let Some(tenant) = tenants::find(&world.store, TENANT).await? {
+    if let Some(tenant) = tenants::find(world, TENANT).await? {
         let system = Context {
             world: Arc::clone(world),
             tenant: Arc::new(tenant),
@@ -48,7 +48,7 @@ pub async fn enter(world: &Arc<World>, password: Option<String>) -> Result<(Cont
 
 /// From here on the admin acts, with the rights an admin has, not the product itself.
 async fn as_admin(system: Context) -> Result<Context> {
-    let users = system.world.registry.resolve("users")?.shape();
+    let users = system.resolve("users")?.shape();
     let query = ListQuery {
         filter: Some(format!("email = \"{ADMIN}\"")),
         fields: Some("id".to_owned()),

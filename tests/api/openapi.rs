@@ -163,7 +163,7 @@ async fn everything(admin: &Caller) -> BTreeMap<String, Vec<Json>> {
     let mut all = BTreeMap::new();
     for shape in ripen::registry().shapes() {
         let rows = admin.get(&format!("/v1/{}?sort=id", shape.plural)).await.expect(200).data().clone();
-        all.insert(shape.plural.to_owned(), rows);
+        all.insert(shape.plural.to_string(), rows);
     }
     all
 }

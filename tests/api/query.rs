@@ -442,7 +442,7 @@ fn indexed_lists_walk_their_index() {
             ("external_id = \"x1\"", "-id", "account_external_id_key (tenant_id=? AND external_id=?)", ""),
             ("NOT parent.name = \"Acme\"", "-id", "sqlite_autoindex_account_1 (tenant_id=?", "(tenant_id=? AND id<?)"),
         ] {
-            let shape = cx.world.registry.kind("account").unwrap().shape();
+            let shape = cx.kind("account").unwrap().shape();
             let filter = Some(filter.to_owned()).filter(|text| !text.is_empty());
             let query = ListQuery { filter, sort: Some(sort.to_owned()), limit: Some(1), ..ListQuery::default() };
             assert_plan(&cx, shape, &query, first).await;

@@ -49,7 +49,7 @@ pub async fn companies(cx: &Context) {
 
 /// Stores records, all of which must be good.
 pub async fn write(cx: &Context, kind: &str, rows: Vec<Json>) -> Vec<Uuid> {
-    let resource = cx.world.registry.kind(kind).unwrap();
+    let resource = cx.kind(kind).unwrap();
     let mut ids = Vec::new();
     for part in rows.chunks(1000) {
         let mut unit = cx.begin().await.unwrap();

@@ -126,7 +126,7 @@ impl TestServer {
 
     /// The product itself in a person's tenant, for calls below HTTP.
     pub async fn context(&self, person: Person) -> Context {
-        let tenant = tenants::find(&self.world().store, person.tenant()).await.unwrap().unwrap();
+        let tenant = tenants::find(self.world(), person.tenant()).await.unwrap().unwrap();
         Context {
             world: self.world().clone(),
             tenant: Arc::new(tenant),
@@ -206,7 +206,7 @@ async fn user(cx: &Context, person: Person, more: serde_json::Value) -> uuid::Uu
     user.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let data = user.as_object().unwrap().clone();
     let unit = cx.begin().await.unwrap();
-    let users = cx.world.registry.kind("user").unwrap();
+    let users = cx.kind("user").unwrap();
     let verdict =
         users.write(&unit, vec![Operation::Create { data, since: Since::default() }]).await.unwrap().remove(0);
     unit.commit().await.unwrap();

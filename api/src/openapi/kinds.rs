@@ -12,7 +12,7 @@ use super::shared::{failing, parameter, schema, set};
 const SAMPLE: &str = "01936b2f-7c00-7000-8000-000000000001";
 
 pub(super) fn describe(shape: &Shape, paths: &mut Map<String, Json>, schemas: &mut Map<String, Json>) {
-    let title = title(shape.name);
+    let title = title(&shape.name);
     let (mut many, mut one) = (Map::new(), Map::new());
     for verb in shape.verbs {
         match verb {
@@ -57,7 +57,7 @@ fn operation(shape: &Shape, verb: Verb, id: &str, summary: &str, description: &s
         "operationId": id,
         "summary": summary,
         "description": description,
-        "tags": [shape.plural],
+        "tags": [&*shape.plural],
         "x-right": format!("{}:{}", shape.name, verb.as_str()),
     })
 }
@@ -65,7 +65,7 @@ fn operation(shape: &Shape, verb: Verb, id: &str, summary: &str, description: &s
 fn list(shape: &Shape, title: &str) -> Json {
     let text = format!("{} Answers a page of those you may see. {}", shape.description, field_list(shape));
     let id = format!("list_{}", shape.plural.replace('-', "_"));
-    let mut operation = operation(shape, Verb::Read, &id, &format!("List {}", words(shape.plural)), &text);
+    let mut operation = operation(shape, Verb::Read, &id, &format!("List {}", words(&shape.plural)), &text);
     let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count"];
     set(&mut operation, "parameters", names.iter().map(|name| parameter(name)).collect::<Json>());
     let link = json!({"Link": {"description": "`next` and `prev` (RFC 8288).", "schema": {"type": "string"}}});
@@ -80,7 +80,7 @@ fn field_list(shape: &Shape) -> String {
 }
 
 fn get(shape: &Shape, title: &str) -> Json {
-    let name = words(shape.name);
+    let name = words(&shape.name);
     let text = format!("Answers the {name} with this id, if you may see it.");
     let mut operation = operation(shape, Verb::Read, &format!("get_{}", shape.name), &format!("Get one {name}"), &text);
     set(
@@ -95,7 +95,7 @@ fn get(shape: &Shape, title: &str) -> Json {
 }
 
 fn create(shape: &Shape, title: &str) -> Json {
-    let name = words(shape.name);
+    let name = words(&shape.name);
     let text = format!("Stores a new {name}. It may bring its own `id`, a UUID of version 7.");
     let mut operation =
         operation(shape, Verb::Create, &format!("create_{}", shape.name), &format!("Create one {name}"), &text);
@@ -115,7 +115,7 @@ fn create(shape: &Shape, title: &str) -> Json {
 }
 
 fn update(shape: &Shape, title: &str) -> Json {
-    let name = words(shape.name);
+    let name = words(&shape.name);
     let text = format!(
         "Changes the fields you name and leaves the others, as RFC 7396 says; null empties a field of the {name}."
     );
@@ -139,7 +139,7 @@ fn update(shape: &Shape, title: &str) -> Json {
 }
 
 fn delete(shape: &Shape) -> Json {
-    let name = words(shape.name);
+    let name = words(&shape.name);
     let text = format!("Removes the {name}. Refused while other records refer to it.");
     let mut operation =
         operation(shape, Verb::Delete, &format!("delete_{}", shape.name), &format!("Delete one {name}"), &text);
@@ -233,7 +233,7 @@ fn writable(shape: &Shape, title: &str, create: bool) -> Json {
 /// The field's schema, saying that it may be null where it may.
 fn typed(field: &Field) -> Json {
     let mut schema = if field.schema.is_object() { field.schema.clone() } else { json!({}) };
-    if let FieldType::Reference(kind) = field.kind
+    if let FieldType::Reference(kind) = &field.kind
         && schema.get("description").is_none()
     {
         set(&mut schema, "description", format!("The id of a {}.", words(kind)));

@@ -146,7 +146,7 @@ impl Gate {
         {
             return Ok(Some(known));
         }
-        let Some((tenant, generation)) = tenants::by_id(&world.store, id).await? else { return Ok(None) };
+        let Some((tenant, generation)) = tenants::by_id(world, id).await? else { return Ok(None) };
         let known = KnownTenant { tenant: Arc::new(tenant), generation, read_at: now, own_changes };
         self.tenants.insert(id, known.clone());
         Ok(Some(known))

@@ -55,6 +55,6 @@ pub async fn me(cx: &Context) -> Result<Me> {
             time_zone: cx.tenant.time_zone.name().to_owned(),
         },
         role: cx.actor.role,
-        rights: rights_of(cx.actor.role, &cx.world.registry),
+        rights: rights_of(cx.actor.role, cx.shapes()),
     })
 }

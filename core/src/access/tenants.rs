@@ -16,7 +16,6 @@ use crate::{
     engine::{Operation, Record, Since},
     error::{Code, Error, Result, Violation},
     records::user,
-    store::Store,
     values::Currency,
 };
 
@@ -97,6 +96,7 @@ fn checked(world: &World, new: &NewTenant) -> Result<Tenant> {
             name: new.name.clone(),
             base_currency,
             time_zone,
+            kinds: world.registry.clone(),
         }),
         _ => Err(Error::Invalid(broken)),
     }
@@ -121,25 +121,26 @@ fn taken(slug: &str, source: sea_orm::DbErr) -> Error {
 ///
 /// # Errors
 /// The database.
-pub async fn find(store: &Store, slug: &str) -> Result<Option<Tenant>> {
+pub async fn find(world: &World, slug: &str) -> Result<Option<Tenant>> {
     let select = select().and_where(Expr::col(Alias::new("slug")).eq(slug)).take();
-    store.read.query_one(&select).await?.map(|row| read(&row)).transpose()
+    let row = world.store.read.query_one(&select).await?;
+    row.map(|row| read(world, &row)).transpose()
 }
 
 /// Every tenant, by slug.
 ///
 /// # Errors
 /// The database.
-pub async fn all(store: &Store) -> Result<Vec<Tenant>> {
+pub async fn all(world: &World) -> Result<Vec<Tenant>> {
     let select = select().order_by(Alias::new("slug"), Order::Asc).take();
-    store.read.query_all(&select).await?.iter().map(read).collect()
+    world.store.read.query_all(&select).await?.iter().map(|row| read(world, row)).collect()
 }
 
 /// The tenant of that id with its generation, which rises with every change to what users may do.
-pub(super) async fn by_id(store: &Store, id: Uuid) -> Result<Option<(Tenant, i64)>> {
+pub(super) async fn by_id(world: &World, id: Uuid) -> Result<Option<(Tenant, i64)>> {
     let select = select().column(Alias::new("generation")).and_where(Expr::col(Alias::new("id")).eq(id)).take();
-    let row = store.read.query_one(&select).await?;
-    row.map(|row| Ok((read(&row)?, row.try_get("", "generation")?))).transpose()
+    let row = world.store.read.query_one(&select).await?;
+    row.map(|row| Ok((read(world, &row)?, row.try_get("", "generation")?))).transpose()
 }
 
 /// Makes every process forget what it remembers of the tenant's users.
@@ -159,7 +160,7 @@ fn select() -> SelectStatement {
     Query::select().columns(columns.map(Alias::new)).from(Alias::new("tenant")).take()
 }
 
-fn read(row: &QueryResult) -> Result<Tenant> {
+fn read(world: &World, row: &QueryResult) -> Result<Tenant> {
     let broken = |source: String| Error::internal("a stored tenant is valid", source);
     let currency: String = row.try_get("", "base_currency")?;
     let zone: String = row.try_get("", "time_zone")?;
@@ -169,6 +170,7 @@ fn read(row: &QueryResult) -> Result<Tenant> {
         name: row.try_get("", "name")?,
         base_currency: Currency::parse(&currency).map_err(broken)?,
         time_zone: zone.parse::<Tz>().map_err(|source| broken(source.to_string()))?,
+        kinds: world.registry.clone(),
     })
 }
 

@@ -112,7 +112,7 @@ pub async fn page(unit: &Unit<'_>, plan: &Plan, page: &Page, answers: &[Answer])
 /// # Errors
 /// The database.
 pub async fn outside(unit: &Unit<'_>, plan: &Plan) -> Result<()> {
-    let table = Alias::new(plan.subject.shape().name);
+    let table = plan.subject.shape().table();
     let covered = Query::select()
         .column((table.clone(), Alias::new("id")))
         .from(table)
@@ -129,7 +129,7 @@ pub async fn outside(unit: &Unit<'_>, plan: &Plan) -> Result<()> {
 /// # Errors
 /// The database.
 pub async fn unreached(unit: &Unit<'_>, plan: &Plan, last: Option<Uuid>) -> Result<()> {
-    let table = Alias::new(plan.subject.shape().name);
+    let table = plan.subject.shape().table();
     let scope =
         Query::select().column((table.clone(), Alias::new("id"))).from(table).cond_where(plan.scope.clone()).take();
     for of in [&SCORES, &LABELS] {
@@ -150,7 +150,7 @@ pub async fn unreached(unit: &Unit<'_>, plan: &Plan, last: Option<Uuid>) -> Resu
 /// # Errors
 /// The database.
 pub async fn best(cx: &Context, plan: &Plan, limit: u64) -> Result<Json> {
-    let (score, subject) = (Alias::new("score"), Alias::new(plan.subject.shape().name));
+    let (score, subject) = (Alias::new("score"), plan.subject.shape().table());
     let of = |table: &Alias, column: &'static str| Expr::col((table.clone(), Alias::new(column)));
     let mut select = Query::select();
     select
@@ -191,7 +191,7 @@ async fn put(unit: &Unit<'_>, plan: &Plan, of: &Decisions, rows: Rows) -> Result
                 unit.now.into(),
                 plan.installation.id.into(),
                 plan.run.id.into(),
-                plan.subject.shape().name.into(),
+                (*plan.subject.shape().name).into(),
                 (*subject).into(),
             ];
             insert.values_panic(common.into_iter().chain(own.iter().cloned()).map(Expr::val));

@@ -162,6 +162,7 @@ mod tests {
             name: "Acme".to_owned(),
             base_currency: Currency::parse("USD").unwrap(),
             time_zone: chrono_tz::UTC,
+            kinds: crate::engine::Registry::default(),
         }
     }
 

@@ -195,7 +195,7 @@ async fn check(cx: &Context, setup: &Setup) -> Result<()> {
         let detail = format!("{} is only: {}", setup.plugin.name, kinds.join(", "));
         broken.push(Violation::field("kind", Code::InvalidValue, detail));
     }
-    let subject = cx.world.registry.kind(&setup.subject).filter(|resource| resource.shape().scope != Scope::Subject);
+    let subject = cx.kind(&setup.subject).filter(|resource| resource.shape().scope != Scope::Subject);
     if let Some(subject) = subject {
         let bindings = setup.bindings.as_object().cloned().unwrap_or_default();
         broken.extend(binding::sources(&setup.manifest, subject.shape(), &bindings).err().into_iter().flatten());
@@ -204,7 +204,7 @@ async fn check(cx: &Context, setup: &Setup) -> Result<()> {
             other => drop(other?),
         }
     } else {
-        let detail = unknown("kind", &setup.subject, cx.world.registry.shapes().map(|shape| shape.name));
+        let detail = unknown("kind", &setup.subject, cx.shapes().map(|shape| &*shape.name));
         broken.push(Violation::field("subject", Code::InvalidValue, detail));
     }
     broken.extend(config::fits(&setup.manifest, &setup.config).err().into_iter().flatten());

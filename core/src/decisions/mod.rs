@@ -33,7 +33,6 @@ use uuid::Uuid;
 pub use self::{
     installation::{Changes, NewInstallation, configure, find, install, switch},
     request::{NewRun, Outcome, request},
-    run::cancelled,
     upload::{LARGEST, upload},
     words::in_words,
 };
@@ -50,7 +49,7 @@ pub fn works() -> Vec<Arc<dyn Work>> {
 }
 
 fn resource<'a>(cx: &'a Context, kind: &str) -> Result<&'a Arc<dyn Resource>> {
-    let found = cx.world.registry.kind(kind);
+    let found = cx.kind(kind);
     found.ok_or_else(|| Error::internal("the kinds of decisions are in the registry", kind.to_owned()))
 }
 

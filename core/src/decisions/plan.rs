@@ -55,7 +55,7 @@ impl Plan {
         let bindings = super::object(pinned.bindings);
         let sources = binding::sources(&artefact.manifest, subject.shape(), &bindings).map_err(Error::Invalid)?;
         let configs = [Some(pinned.config), run.config.clone()].into_iter().flatten().collect();
-        let alias = Alias::new(subject.shape().name);
+        let alias = subject.shape().table();
         let all = everyone(cx);
         let population = within(&all, subject.shape(), alias.clone()).add(narrowed(
             &all,
@@ -113,8 +113,7 @@ async fn pinned(cx: &Context, run: &plugin_run::Model) -> Result<Pinned> {
 /// `Invalid` at `/where`.
 pub fn narrowed(cx: &Context, subject: &Shape, text: Option<&str>) -> Result<Condition> {
     let Some(text) = text else { return Ok(Condition::all()) };
-    let compiled =
-        filter::parse(text).and_then(|parsed| filter::compile(cx, subject, &parsed, Alias::new(subject.name).into()));
+    let compiled = filter::parse(text).and_then(|parsed| filter::compile(cx, subject, &parsed, subject.table().into()));
     compiled.map_err(|error| match error {
         Error::Malformed(violations) => {
             Error::Invalid(violations.into_iter().map(|v| Violation { pointer: "/where".to_owned(), ..v }).collect())

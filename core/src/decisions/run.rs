@@ -21,8 +21,7 @@ use super::{
     request, statistics, update,
 };
 use crate::{
-    context::{Context, Unit},
-    engine::{Operation, Since, follow_up, load},
+    context::Context,
     error::{Code, Error, Result},
     jobs::{Progress, Running, Work},
     metrics::{self, Keys},
@@ -146,7 +145,7 @@ fn asked(plan: &Plan) -> &[Json] {
 }
 
 async fn total(cx: &Context, plan: &Plan) -> Result<u64> {
-    let table = Alias::new(plan.subject.shape().name);
+    let table = plan.subject.shape().table();
     let id = Expr::col((table.clone(), Alias::new("id")));
     let select = Query::select().expr(id.count()).from(table).cond_where(plan.scope.clone()).take();
     let row = cx.store().read.query_one(&select).await?;
@@ -156,7 +155,7 @@ async fn total(cx: &Context, plan: &Plan) -> Result<u64> {
 
 /// The first and last id of the next page.
 async fn keys(cx: &Context, plan: &Plan, last: Option<Uuid>) -> Result<Option<Keys>> {
-    let table = Alias::new(plan.subject.shape().name);
+    let table = plan.subject.shape().table();
     let id = || Expr::col((table.clone(), Alias::new("id")));
     let mut page = Query::select();
     page.expr_as(id(), Alias::new("id")).from(table.clone()).cond_where(plan.scope.clone());
@@ -172,7 +171,7 @@ async fn keys(cx: &Context, plan: &Plan, last: Option<Uuid>) -> Result<Option<Ke
 async fn facts(cx: &Context, plan: &Plan, keys: Keys) -> Result<Vec<Facts>> {
     let (shape, wanted, as_of) = (plan.subject.shape(), plan.wanted(), plan.run.as_of);
     let mut select = metrics::select(cx, shape, plan.scope.clone(), Some(keys), &wanted, as_of)?;
-    select.order_by((Alias::new(shape.name), Alias::new("id")), sea_orm::Order::Asc);
+    select.order_by((shape.table(), Alias::new("id")), sea_orm::Order::Asc);
     let rows = cx.store().read.query_all(&select).await?;
     rows.iter().map(|row| metrics::read(cx, row, &wanted, as_of)).collect()
 }
@@ -250,22 +249,6 @@ async fn failed(job: &Running, plan: &Plan, at: &Checkpoint, error: &Error) -> R
     update::<Entity>(&unit, plan.run.id, at.figures(ended)).await?;
     if job.save(&unit, at.progress(), &at.json()).await.is_ok() {
         unit.commit().await?;
-    }
-    Ok(())
-}
-
-/// The job of this id was ended by somebody, from under whoever works on it: a run says so itself, and what it had
-/// gathered to compare is let go. Jobs that are no runs are passed over.
-///
-/// # Errors
-/// The database.
-pub async fn cancelled(unit: &Unit<'_>, job: Uuid) -> Result<()> {
-    let found = load::<Entity>(unit, vec![job]).await?;
-    if found.get(&job).is_some_and(|run| run.ended.is_none()) {
-        let data = object(json!({"ended": Outcome::Cancelled}));
-        follow_up::<Entity>(unit, vec![Operation::Update { id: job, version: None, data, since: Since::default() }])
-            .await?;
-        compare::clear(unit, job).await?;
     }
     Ok(())
 }

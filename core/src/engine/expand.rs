@@ -141,7 +141,7 @@ fn reference(expanded: &Expanded<'_>, layout: &Layout, row: &QueryResult) -> Res
         None => Some(0),
         Some(kind) => {
             let kind: Option<String> = row.try_get_by_index(layout.first(kind)?)?;
-            relation.targets.iter().position(|target| Some(target.name) == kind.as_deref())
+            relation.targets.iter().position(|target| Some(&*target.name) == kind.as_deref())
         }
     };
     Ok(place.zip(id))

@@ -46,7 +46,7 @@ pub enum FieldAccess {
 pub enum FieldType {
     Id,
     /// The id of a record of this kind.
-    Reference(&'static str),
+    Reference(Arc<str>),
     Text,
     Email,
     Phone,
@@ -67,9 +67,9 @@ pub enum FieldType {
 
 impl FieldType {
     /// Reads the type from a JSON Schema as `utoipa` derives it.
-    pub fn of(schema: &Json, reference: Option<&'static str>) -> Self {
+    pub fn of(schema: &Json, reference: Option<&str>) -> Self {
         if let Some(kind) = reference {
-            return Self::Reference(kind);
+            return Self::Reference(kind.into());
         }
         if let Some(Json::Array(words)) = schema.get("enum") {
             return Self::Choice(words.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect());

@@ -45,7 +45,7 @@ pub(super) async fn fetch<R: Record>(
 pub async fn load<R: Record>(unit: &Unit<'_>, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, R::Model>> {
     ids.sort_unstable();
     ids.dedup();
-    fetch::<R>(unit, unit.cx.world.registry.of::<R>()?.shape(), &ids, false).await
+    fetch::<R>(unit, unit.cx.tenant.kinds.of::<R>()?.shape(), &ids, false).await
 }
 
 /// What follows in another kind from a write, in the same transaction and by the same path, with its own place in the
@@ -58,7 +58,7 @@ pub async fn follow_up<R: Record>(unit: &Unit<'_>, operations: Vec<Operation>) -
     if operations.is_empty() {
         return Ok(());
     }
-    let resource = unit.cx.world.registry.of::<R>()?;
+    let resource = unit.cx.tenant.kinds.of::<R>()?;
     let cx = unit.cx.as_server();
     let part = unit.as_server(&cx).await?;
     for verdict in resource.write(&part, operations).await? {

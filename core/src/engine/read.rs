@@ -173,7 +173,7 @@ impl<'a> Plan<'a> {
 
     fn filter(cx: &Context, shape: &Shape, text: &str) -> Result<(Filter, Condition)> {
         let filter = filter::parse(text)?;
-        let condition = filter::compile(cx, shape, &filter, Alias::new(shape.name).into_iden())?;
+        let condition = filter::compile(cx, shape, &filter, shape.table().into_iden())?;
         Ok((filter, condition))
     }
 
@@ -278,7 +278,7 @@ async fn find<C: ConnectionTrait>(
     let mut select = visible(cx, shape);
     layout.add_to(&mut select, &selection);
     select.and_where(Expr::col(Alias::new("id")).eq(id));
-    let row = db.query_one(&select).await?.ok_or_else(|| Error::not_found(shape.name, id))?;
+    let row = db.query_one(&select).await?.ok_or_else(|| Error::not_found(&shape.name, id))?;
     let version: i64 = row.try_get_by_index(layout.place(version)?)?;
     let rows = [row];
     let printer = Printer::prepare(cx, db, &selection, &layout, &rows).await?;

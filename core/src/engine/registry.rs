@@ -1,6 +1,6 @@
 //! Typed inside, erased at the edge: HTTP, imports and runs see only this.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
@@ -71,7 +71,7 @@ pub trait Resource: Send + Sync {
 }
 
 pub(super) struct Typed<R> {
-    pub(super) shape: Shape,
+    pub(super) shape: Arc<Shape>,
     kind: PhantomData<fn() -> R>,
 }
 
@@ -86,14 +86,22 @@ impl<R: Record> Resource for Typed<R> {
     }
 }
 
-/// Every kind there is, in the order of the list in `records/mod.rs`.
+/// Every kind there is, in the order of the list in `records/mod.rs`; of a tenant, with what it has made its own. Cheap to
+/// clone.
 #[derive(Clone, Default)]
-pub struct Registry(Vec<Arc<dyn Resource>>);
+pub struct Registry(Arc<Vec<Arc<dyn Resource>>>);
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.shapes().map(|shape| &shape.name)).finish()
+    }
+}
 
 impl Registry {
     #[must_use]
     pub fn with<R: Record>(mut self, _: R) -> Self {
-        self.0.push(Arc::new(Typed::<R> { shape: Shape::of::<R>(), kind: PhantomData }));
+        let kind = Typed::<R> { shape: Arc::new(Shape::of::<R>()), kind: PhantomData };
+        Arc::make_mut(&mut self.0).push(Arc::new(kind));
         self
     }
 
@@ -107,7 +115,7 @@ impl Registry {
 
     /// By kind name, `account`.
     pub fn kind(&self, name: &str) -> Option<&Arc<dyn Resource>> {
-        self.0.iter().find(|resource| resource.shape().name == name)
+        self.0.iter().find(|resource| *resource.shape().name == *name)
     }
 
     /// The resource of a kind that is known when the product is built.
@@ -123,8 +131,8 @@ impl Registry {
     /// # Errors
     /// `NotFound` with the nearest kind there is.
     pub fn resolve(&self, segment: &str) -> Result<&Arc<dyn Resource>> {
-        self.0.iter().find(|resource| resource.shape().plural == segment).ok_or_else(|| {
-            let near = crate::error::nearest(segment, self.shapes().map(|shape| shape.plural));
+        self.0.iter().find(|resource| *resource.shape().plural == *segment).ok_or_else(|| {
+            let near = crate::error::nearest(segment, self.shapes().map(|shape| &*shape.plural));
             let hint = near.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
             Error::NotFound { what: format!("kind `{segment}`{hint}") }
         })

@@ -29,9 +29,9 @@ pub(super) fn relation<'a>(cx: &'a Context, shape: &'a Shape, name: &str) -> Opt
 fn relation_of<'a>(cx: &'a Context, shape: &'a Shape, id: &'a Field) -> Option<Relation<'a>> {
     let name = id.name.strip_suffix("_id")?;
     let readable = |target: &&Shape| access::may(&cx.actor, Verb::Read, target).is_ok();
-    let shapes = cx.world.registry.shapes();
-    let (kind, targets) = match id.kind {
-        FieldType::Reference(kind) => (None, shapes.filter(|s| s.name == kind).filter(readable).collect::<Vec<_>>()),
+    let shapes = cx.shapes();
+    let (kind, targets) = match &id.kind {
+        FieldType::Reference(kind) => (None, shapes.filter(|s| s.name == *kind).filter(readable).collect::<Vec<_>>()),
         FieldType::Id => {
             let kind = shape.field(&format!("{name}_kind"))?;
             (Some(kind), shapes.filter(|s| s.scope == Scope::Owner).filter(readable).collect())

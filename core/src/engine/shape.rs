@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use sea_orm::{ColumnTrait, ColumnType, IdenStatic, Iterable};
+use sea_orm::{ColumnTrait, ColumnType, IdenStatic, Iterable, sea_query::Alias};
 use serde_json::{Value as Json, json};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
 
@@ -41,10 +41,10 @@ pub enum Scope {
 /// A kind of record, as the engine, the HTTP surface, imports and runs see it.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// Singular `snake_case`, also the table's name: `account`.
-    pub name: &'static str,
+    /// Singular `snake_case`: `account`.
+    pub name: Arc<str>,
     /// Path segment, plural kebab-case: `accounts`.
-    pub plural: &'static str,
+    pub plural: Arc<str>,
     pub description: String,
     pub scope: Scope,
     /// Reps may not read it although its scope is the tenant.
@@ -74,8 +74,8 @@ impl Shape {
         unique.extend(R::UNIQUE);
         unique.retain(|set| set.iter().all(|name| fields.iter().any(|f| f.name == *name)));
         Self {
-            name: R::NAME,
-            plural: R::PLURAL,
+            name: R::NAME.into(),
+            plural: R::PLURAL.into(),
             description: schema.get("description").and_then(Json::as_str).unwrap_or_default().to_owned(),
             scope: R::SCOPE,
             restricted: R::RESTRICTED,
@@ -86,6 +86,11 @@ impl Shape {
             example: R::example(),
             by_name,
         }
+    }
+
+    /// The table that keeps its records.
+    pub fn table(&self) -> Alias {
+        Alias::new(&*self.name)
     }
 
     pub fn field(&self, name: &str) -> Option<&Field> {
@@ -101,9 +106,9 @@ impl Shape {
     }
 
     /// Fields that hold the id of another record, with that record's kind.
-    pub fn references(&self) -> impl Iterator<Item = (&Field, &'static str)> {
-        self.fields.iter().filter_map(|f| match f.kind {
-            FieldType::Reference(kind) => Some((f, kind)),
+    pub fn references(&self) -> impl Iterator<Item = (&Field, &str)> {
+        self.fields.iter().filter_map(|f| match &f.kind {
+            FieldType::Reference(kind) => Some((f, &**kind)),
             _ => None,
         })
     }

@@ -55,7 +55,7 @@ impl Sort {
         if let Some(end) = keys.iter().position(|key| key.name == "id") {
             keys.truncate(end + 1);
         } else {
-            let column = shape.column("id").ok_or_else(|| Error::internal("every kind has an id", shape.name))?;
+            let column = shape.column("id").ok_or_else(|| Error::internal("every kind has an id", &*shape.name))?;
             keys.push(Key { column, name: "id".to_owned(), descending: last_descends, nullable: false });
         }
         Ok(Self(keys))

@@ -97,14 +97,12 @@ fn outcome(rows: &[Row], done: Result<u64, DbErr>) -> Result<Vec<(usize, Error)>
 /// Multi-row insert; for updates an upsert that only takes rows at the version before. Answers with the rows taken.
 async fn put(db: &impl ConnectionTrait, shape: &Shape, rows: &[Row], exists: bool) -> Result<u64, DbErr> {
     let mut insert = Query::insert();
-    insert
-        .into_table(Alias::new(shape.name))
-        .columns(shape.columns.iter().map(|column| Alias::new(column.name.as_str())));
+    insert.into_table(shape.table()).columns(shape.columns.iter().map(|column| Alias::new(column.name.as_str())));
     for row in rows {
         insert.values_panic(row.cells.iter().map(|cell| Expr::val(cell.clone())));
     }
     if exists {
-        let (table, version) = (Alias::new(shape.name), Alias::new("version"));
+        let (table, version) = (shape.table(), Alias::new("version"));
         let next = Expr::col((Alias::new("excluded"), version.clone()));
         let settable = shape.columns.iter().filter(|c| !["tenant_id", "id"].contains(&c.name.as_str()));
         insert.on_conflict(
@@ -166,7 +164,7 @@ async fn holders<'k>(
     keys: impl Iterator<Item = &'k Vec<Value>>,
 ) -> Result<Vec<(Vec<Value>, Uuid)>> {
     let names: Vec<_> = columns.iter().filter_map(|i| shape.columns.get(*i)).collect();
-    let table = Alias::new(shape.name);
+    let table = shape.table();
     let mut select = Query::select();
     select
         .column(Alias::new("id"))
@@ -221,7 +219,7 @@ pub(super) async fn dangling(
         }
         let ids: HashSet<Uuid> = wanted.iter().map(|(_, _, id)| *id).collect();
         let mut found = existing(unit, kind, ids).await?;
-        if kind == shape.name {
+        if *kind == *shape.name {
             found.extend(rows.iter().map(|(row, _)| row.id));
         }
         for (index, field, _) in wanted.into_iter().filter(|(_, _, id)| !found.contains(id)) {
@@ -233,7 +231,7 @@ pub(super) async fn dangling(
 }
 
 async fn existing(unit: &Unit<'_>, kind: &str, ids: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
-    let Some(target) = unit.cx.world.registry.kind(kind) else {
+    let Some(target) = unit.cx.kind(kind) else {
         return Err(Error::internal("a reference names a kind of the registry", kind.to_owned()));
     };
     let mut ids: Vec<_> = ids.into_iter().collect();
@@ -258,14 +256,14 @@ pub(super) async fn referrers(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<(String, i64)>>> {
     let mut union: Option<sea_orm::sea_query::SelectStatement> = None;
-    for other in unit.cx.world.registry.shapes() {
-        for (field, _) in other.references().filter(|(f, kind)| *kind == shape.name && f.name != "created_by") {
+    for other in unit.cx.shapes() {
+        for (field, _) in other.references().filter(|(f, kind)| **kind == *shape.name && f.name != "created_by") {
             let column = Alias::new(field.name.as_str());
             let select = Query::select()
-                .expr_as(Expr::val(other.plural), Alias::new("kind"))
+                .expr_as(Expr::val(&*other.plural), Alias::new("kind"))
                 .expr_as(Expr::col(column.clone()), Alias::new("referred"))
                 .expr_as(Expr::col(Alias::new("id")).count(), Alias::new("n"))
-                .from(Alias::new(other.name))
+                .from(other.table())
                 .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
                 .and_where(Expr::col(Alias::new("deleted_at")).is_null())
                 .and_where(Expr::col(column.clone()).is_in(ids.iter().copied()))

@@ -10,7 +10,7 @@ use crate::{access::Reach, context::Context};
 
 /// `SELECT .. FROM kind WHERE` the actor may see it; the caller adds columns and conditions.
 pub fn visible(cx: &Context, shape: &Shape) -> SelectStatement {
-    let table = Alias::new(shape.name);
+    let table = shape.table();
     Query::select().from(table.clone()).cond_where(within(cx, shape, table)).take()
 }
 
@@ -29,17 +29,17 @@ pub fn within(cx: &Context, shape: &Shape, alias: impl Iden + 'static) -> Condit
 /// A decision is seen by those who see what it is about.
 fn subjects(cx: &Context, alias: &DynIden) -> Condition {
     let mut any = Condition::any();
-    for shape in cx.world.registry.shapes().filter(|shape| shape.scope == Scope::Owner) {
+    for shape in cx.shapes().filter(|shape| shape.scope == Scope::Owner) {
         let subject = Alias::new(format!("subject_{}", shape.name));
         let exists = Query::select()
             .expr(Expr::val(1))
-            .from_as(Alias::new(shape.name), subject.clone())
+            .from_as(shape.table(), subject.clone())
             .cond_where(within(cx, shape, subject.clone()))
             .and_where(Expr::col((subject, Alias::new("id"))).eq(Expr::col((alias.clone(), Alias::new("subject_id")))))
             .take();
         any = any.add(
             Condition::all()
-                .add(Expr::col((alias.clone(), Alias::new("subject_kind"))).eq(shape.name))
+                .add(Expr::col((alias.clone(), Alias::new("subject_kind"))).eq(&*shape.name))
                 .add(Expr::exists(exists)),
         );
     }

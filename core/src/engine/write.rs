@@ -154,7 +154,7 @@ fn candidate<R: Record>(
     operation: Operation,
 ) -> Result<Candidate<R::Model>> {
     let before_of = |id: Uuid, version: Option<i64>| {
-        let before = present.get(&id).cloned().ok_or_else(|| Error::not_found(shape.name, id))?;
+        let before = present.get(&id).cloned().ok_or_else(|| Error::not_found(&shape.name, id))?;
         let actual = version_of::<R>(&before)?;
         if version.is_some_and(|wanted| wanted != actual) {
             return Err(Error::Stale { actual });
@@ -276,7 +276,7 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
             before: c.before.as_ref().map(draft::columns).transpose()?,
         });
     }
-    history::log(unit, shape.name, &entries).await?;
+    history::log(unit, &shape.name, &entries).await?;
     if R::AFFECTS_ACCESS && !candidates.is_empty() {
         unit.changes_access();
     }
@@ -292,7 +292,7 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
             let how = if before.flatten().is_some() { "transfer" } else { "assign" };
             moves.extend(Move::between(id, before, user(&c.after), c.since.owner, how));
         }
-        move_intervals(unit, OWNERSHIP, shape.name, &moves).await?;
+        move_intervals(unit, OWNERSHIP, &shape.name, &moves).await?;
     }
     let saved: Vec<_> =
         candidates.iter().map(|c| Saved { before: c.before.clone(), after: c.after.clone(), since: c.since }).collect();

@@ -87,7 +87,7 @@ pub async fn resolve(unit: &Unit<'_>, lookup: &Lookup, texts: BTreeSet<&str>) ->
 /// Creates a record of the looked-up kind for each value, with nothing but that value.
 pub async fn create(unit: &Unit<'_>, lookup: &Lookup, values: BTreeSet<&str>) -> Result<HashMap<String, Result<Uuid>>> {
     let (shape, field) = by(unit, lookup)?;
-    let Some(resource) = unit.cx.world.registry.kind(shape.name) else { return Ok(HashMap::new()) };
+    let Some(resource) = unit.cx.kind(&shape.name) else { return Ok(HashMap::new()) };
     let operation = |value: &&str| {
         let read = read::value(value, &field.kind, None, &unit.cx.tenant).unwrap_or_else(|_| Json::from(*value));
         Operation::Create { data: Map::from_iter([(field.name.clone(), read)]), since: Since::default() }
@@ -98,7 +98,7 @@ pub async fn create(unit: &Unit<'_>, lookup: &Lookup, values: BTreeSet<&str>) ->
 }
 
 fn by<'u>(unit: &'u Unit<'_>, lookup: &Lookup) -> Result<(&'u Shape, &'u Field)> {
-    let shape = unit.cx.world.registry.kind(lookup.kind).map(|resource| resource.shape());
+    let shape = unit.cx.kind(&lookup.kind).map(|resource| resource.shape());
     let field = shape.and_then(|shape| shape.field(&lookup.by));
     shape.zip(field).ok_or_else(|| Error::internal("a checked lookup names a field", lookup.by.clone()))
 }

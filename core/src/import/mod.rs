@@ -70,9 +70,9 @@ impl Work for Import {
     async fn run(&self, job: &Running) -> Result<Json> {
         let cx = &job.cx;
         let spec = Spec::parse(cx, job.input.get("spec").unwrap_or(&Json::Null))?;
-        let resource = cx.world.registry.kind(spec.kind);
+        let resource = cx.kind(&spec.kind);
         let resource =
-            resource.ok_or_else(|| Error::internal("the spec's kind is of the registry", spec.kind))?.clone();
+            resource.ok_or_else(|| Error::internal("the spec's kind is of the registry", &*spec.kind))?.clone();
         spec.allowed(cx, resource.shape())?;
         let checkpoint = serde_json::from_value(job.checkpoint.clone());
         let checkpoint: Checkpoint =
@@ -83,7 +83,7 @@ impl Work for Import {
         let mut pass = Pass { job, spec: &spec, resource: resource.as_ref(), history, total, checkpoint };
         pass.file(&mut source).await?;
         pass.put_off().await?;
-        cx.store().analyze(&[spec.kind]).await?;
+        cx.store().analyze(&[&spec.kind]).await?;
         Ok(pass.checkpoint.tally.result(&spec, &source.layout().unread))
     }
 }

@@ -197,6 +197,7 @@ mod tests {
             name: "T".to_owned(),
             base_currency: Currency::parse("EUR").unwrap(),
             time_zone: zone.parse().unwrap(),
+            kinds: crate::engine::Registry::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What an import is asked to do: read strictly, everything that is wrong told at once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use encoding_rs::{Encoding, GB18030, UTF_8, WINDOWS_1252};
 use serde_json::{Map, Value as Json};
@@ -31,7 +31,7 @@ pub enum Mode {
 /// An import's specification, checked.
 #[derive(Debug)]
 pub struct Spec {
-    pub kind: &'static str,
+    pub kind: Arc<str>,
     pub format: Format,
     pub encoding: &'static Encoding,
     pub mode: Mode,
@@ -90,7 +90,7 @@ impl Spec {
                 wrong.add("/mapping", Code::Required, format!("must map `{}`, which new records need", field.name));
             }
         }
-        let kind = shape.name;
+        let kind = Arc::clone(&shape.name);
         let spec = Self { kind, format, encoding, mode, matching, targets, columns, replace, warn, dry_run };
         if wrong.0.is_empty() { Ok(spec) } else { Err(Error::Invalid(wrong.0)) }
     }
@@ -175,14 +175,14 @@ pub(super) fn escaped(key: &str) -> String {
 
 fn kind<'a>(cx: &'a Context, given: &Map<String, Json>, wrong: &mut Wrong) -> Option<&'a Shape> {
     let writable = |shape: &&Shape| shape.verbs.contains(&Verb::Create);
-    let kinds = || cx.world.registry.shapes().filter(writable);
+    let kinds = || cx.shapes().filter(writable);
     let Some(name) = given.get("kind").and_then(Json::as_str) else {
         wrong.add("/kind", Code::Required, "is required: a kind of record such as `account`");
         return None;
     };
-    let shape = kinds().find(|shape| shape.name == name);
+    let shape = kinds().find(|shape| *shape.name == *name);
     if shape.is_none() {
-        let detail = unknown("kind of record to import", name, kinds().map(|shape| shape.name));
+        let detail = unknown("kind of record to import", name, kinds().map(|shape| &*shape.name));
         wrong.add("/kind", Code::InvalidValue, detail);
     }
     shape

@@ -63,7 +63,7 @@ impl Tally {
             })
             .collect();
         json!({
-            "kind": spec.kind,
+            "kind": &*spec.kind,
             "dry_run": spec.dry_run,
             "rows": self.rows,
             "created": self.created,

@@ -1,5 +1,7 @@
 //! One entry of the mapping: which field is made of what.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -58,7 +60,7 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct Lookup {
     pub column: String,
-    pub kind: &'static str,
+    pub kind: Arc<str>,
     pub by: String,
     pub missing: Missing,
 }
@@ -239,7 +241,7 @@ fn constant_of(
 }
 
 fn lookup(cx: &Context, field: &Field, column: &str, given: &Json, pointer: &str, wrong: &mut Wrong) -> Option<Lookup> {
-    let FieldType::Reference(kind) = field.kind else {
+    let FieldType::Reference(kind) = &field.kind else {
         wrong.add(pointer, Code::InvalidValue, format!("`{}` does not refer to another record", field.name));
         return None;
     };
@@ -249,7 +251,7 @@ fn lookup(cx: &Context, field: &Field, column: &str, given: &Json, pointer: &str
     };
     wrong.keys(pointer, given, &["kind", "by", "missing"]);
     let text = |key: &str| given.get(key).map(|value| value.as_str().unwrap_or_default());
-    if text("kind").is_some_and(|named| named != kind) {
+    if text("kind").is_some_and(|named| *named != **kind) {
         wrong.add(&format!("{pointer}/kind"), Code::InvalidValue, format!("`{}` refers to `{kind}`", field.name));
     }
     let missing = match text("missing") {
@@ -261,7 +263,7 @@ fn lookup(cx: &Context, field: &Field, column: &str, given: &Json, pointer: &str
             return None;
         }
     };
-    let target = cx.world.registry.kind(kind)?.shape();
+    let target = cx.kind(kind)?.shape();
     if let Err(error) = access::may(&cx.actor, Verb::Read, target) {
         wrong.add(pointer, Code::Forbidden, error.to_string());
         return None;
@@ -285,5 +287,5 @@ fn lookup(cx: &Context, field: &Field, column: &str, given: &Json, pointer: &str
         wrong.add(&format!("{pointer}/missing"), Code::InvalidValue, detail);
         return None;
     }
-    Some(Lookup { column: column.to_owned(), kind, by: by.to_owned(), missing })
+    Some(Lookup { column: column.to_owned(), kind: Arc::clone(kind), by: by.to_owned(), missing })
 }

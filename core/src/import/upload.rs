@@ -28,8 +28,8 @@ impl<'a> Upload<'a> {
     /// `Invalid` with everything wrong in the spec; `Forbidden`.
     pub fn begin(cx: &'a Context, given: Json) -> Result<Self> {
         let spec = Spec::parse(cx, &given)?;
-        let kind = cx.world.registry.kind(spec.kind);
-        let kind = kind.ok_or_else(|| Error::internal("the spec's kind is of the registry", spec.kind))?;
+        let kind = cx.kind(&spec.kind);
+        let kind = kind.ok_or_else(|| Error::internal("the spec's kind is of the registry", &*spec.kind))?;
         spec.allowed(cx, kind.shape())?;
         let job = cx.new_id();
         Ok(Self { cx, job, given, spec, buffer: Vec::new(), chunks: 0, count: RowCount::default() })

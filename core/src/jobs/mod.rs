@@ -28,7 +28,6 @@ pub use self::{
 use crate::{
     access::{self, Verb},
     context::{Context, Unit},
-    decisions,
     engine::{Shape, visible},
     error::{Code, Error, Result},
     records::job::{Model as Job, State},
@@ -100,7 +99,7 @@ fn shown(progress: Progress, eta: Option<u64>) -> Json {
 }
 
 fn shape(cx: &Context) -> Result<&Shape> {
-    let kind = cx.world.registry.kind("job").map(|resource| resource.shape());
+    let kind = cx.kind("job").map(|resource| resource.shape());
     kind.ok_or_else(|| Error::internal("jobs are a kind of the registry", "missing"))
 }
 
@@ -148,7 +147,6 @@ pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
         let detail = format!("the job has ended: it is {}", json!(ended).as_str().unwrap_or_default());
         return Err(Error::conflict(Code::InvalidState, detail));
     }
-    decisions::cancelled(&unit, id).await?;
     unit.commit().await?;
     find(cx, id).await
 }

@@ -55,7 +55,7 @@ impl Wanted {
         let Some(name) = from.strip_prefix("metric:") else {
             return Err(wrong(format!("`{from}` must start with `metric:` or `field:`")));
         };
-        let possible = || Fact::all().filter(|fact| fact.source().subject_column(subject.name).is_some());
+        let possible = || Fact::all().filter(|fact| fact.source().subject_column(&subject.name).is_some());
         let fact = possible().find(|fact| fact.name() == name);
         let fact = fact.ok_or_else(|| {
             let detail = unknown("metric", name, possible().map(Fact::name));
@@ -183,7 +183,7 @@ pub fn select(
     wanted: &[Wanted],
     as_of: DateTime<Utc>,
 ) -> Result<SelectStatement> {
-    let table = Alias::new(subject.name);
+    let table = subject.table();
     let id = || Expr::col((table.clone(), Alias::new("id")));
     let mut select = Query::select();
     select.column((table.clone(), Alias::new("id"))).column((table.clone(), Alias::new("external_id")));
@@ -252,7 +252,7 @@ fn pass(
         })
         .collect();
     let Some((_, first, _)) = facts.first() else { return Ok(None) };
-    let Some(column) = source.subject_column(subject.name) else {
+    let Some(column) = source.subject_column(&subject.name) else {
         let detail = format!("`{}` is no fact of {}", first.name(), subject.plural);
         return Err(Error::invalid("from", Code::UnknownFact, detail));
     };

@@ -87,7 +87,7 @@ fn open(cx: &Context, as_of: DateTime<Utc>) -> Result<SelectStatement> {
 }
 
 fn deals(cx: &Context) -> Result<SelectStatement> {
-    let opportunity = cx.world.registry.resolve("opportunities")?.shape();
+    let opportunity = cx.resolve("opportunities")?.shape();
     let table = Alias::new("opportunity");
     Ok(Query::select().from(table.clone()).cond_where(within(cx, opportunity, table)).take())
 }

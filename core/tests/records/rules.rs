@@ -21,7 +21,7 @@ fn every_example_creates_a_record() {
             "order",
             "interaction",
         ] {
-            let shape = of.cx.world.registry.kind(kind).unwrap().shape();
+            let shape = of.cx.kind(kind).unwrap().shape();
             let mut example = shape.example.clone();
             for (field, target) in shape.references() {
                 if field.required || example.get(&field.name).is_some() {

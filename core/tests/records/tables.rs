@@ -58,10 +58,10 @@ async fn table(of: &Fixture, name: &str) -> Columns {
 #[test]
 fn every_kind_has_the_table_that_its_entity_describes() {
     on_both(async |of| {
-        for shape in of.cx.world.registry.shapes() {
+        for shape in of.cx.shapes() {
             let described: Columns =
                 shape.columns.iter().map(|c| (c.name.clone(), (family(&c.kind), c.nullable))).collect();
-            assert_eq!(table(&of, shape.name).await, described, "{}", shape.name);
+            assert_eq!(table(&of, &shape.name).await, described, "{}", shape.name);
         }
     });
 }

@@ -112,7 +112,7 @@ impl Fixture {
     }
 
     pub async fn get(&self, kind: &str, id: Uuid) -> Json {
-        let shape = self.cx.world.registry.kind(kind).unwrap().shape();
+        let shape = self.cx.kind(kind).unwrap().shape();
         serde_json::from_slice(&read::get(&self.cx, shape, id, None, None).await.unwrap().body).unwrap()
     }
 
@@ -134,7 +134,7 @@ async fn all(cx: &Context, sql: &str) -> Vec<QueryResult> {
 /// Writes a slice in a unit of its own and commits what was accepted.
 pub async fn write(cx: &Context, kind: &str, operations: Vec<Operation>) -> Vec<Verdict> {
     let unit = cx.begin().await.unwrap();
-    let verdicts = cx.world.registry.kind(kind).unwrap().write(&unit, operations).await.unwrap();
+    let verdicts = cx.kind(kind).unwrap().write(&unit, operations).await.unwrap();
     unit.commit().await.unwrap();
     verdicts
 }
@@ -143,7 +143,7 @@ pub async fn write(cx: &Context, kind: &str, operations: Vec<Operation>) -> Vec<
 pub async fn import(cx: &Context, kind: &str, operations: Vec<Operation>) -> Vec<Verdict> {
     let mut unit = cx.begin().await.unwrap();
     unit.history = true;
-    let verdicts = cx.world.registry.kind(kind).unwrap().write(&unit, operations).await.unwrap();
+    let verdicts = cx.kind(kind).unwrap().write(&unit, operations).await.unwrap();
     unit.commit().await.unwrap();
     verdicts
 }

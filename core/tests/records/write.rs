@@ -170,7 +170,7 @@ fn reps_write_within_their_reach() {
         assert_eq!(words[1], "outside_your_reach /owner_id");
         assert!(words[2].ends_with("does not exist"), "{}", words[2]);
         let unit = theirs.begin().await.unwrap();
-        let stages = theirs.world.registry.kind("stage").unwrap();
+        let stages = theirs.kind("stage").unwrap();
         let denied = stages.write(&unit, vec![create(json!({"name": "Mine"}))]).await;
         assert!(matches!(denied, Err(Error::Forbidden { .. })));
     });

@@ -133,12 +133,12 @@ impl Compiler<'_> {
             let id = Expr::col((alias.clone(), Alias::new("id"))).eq(at.column(relation.id, 0)?);
             let exists = Query::select()
                 .expr(Expr::val(1))
-                .from_as(Alias::new(target.name), alias.clone())
+                .from_as(target.table(), alias.clone())
                 .cond_where(within(self.cx, target, alias).add(id).add(condition))
                 .take();
             let mut one = Condition::all().add(Expr::exists(exists));
             if let Some(kind) = relation.kind {
-                one = one.add(at.column(kind, 0)?.eq(target.name));
+                one = one.add(at.column(kind, 0)?.eq(&*target.name));
             }
             any = any.add(one);
         }
