@@ -1,6 +1,16 @@
 //! The program as a stranger starts it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that meets what it did not expect fails"
+)]
+
+mod crash;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{
     fs,

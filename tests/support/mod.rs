@@ -12,9 +12,9 @@ use std::future::Future;
 
 pub use self::{
     client::{Answer, Caller},
-    database::{Db, databases, prepare},
+    database::{Db, TestDatabase, databases, prepare},
     outside::TestClock,
-    server::{Person, START, TestServer},
+    server::{PASSWORD, Person, START, TestServer},
 };
 
 /// Runs the test once on each database, each time with a server of its own.

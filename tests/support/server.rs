@@ -21,7 +21,8 @@ use super::{Caller, Db, TestClock, database::TestDatabase, outside::CountedIds};
 
 /// When every test begins.
 pub const START: &str = "2026-01-31T09:30:00Z";
-const PASSWORD: &str = "nine green pears";
+/// Everybody's.
+pub const PASSWORD: &str = "nine green pears";
 /// Ids of a test begin here, well above those of the template.
 const FIRST_ID: u64 = 1 << 20;
 
