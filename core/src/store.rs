@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
@@ -45,9 +45,8 @@ impl Store {
     /// The database does not answer.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let options = TransactionOptions {
-            isolation_level: Some(IsolationLevel::ReadCommitted).filter(|_| self.backend == DbBackend::Postgres),
-            access_mode: Some(AccessMode::ReadWrite).filter(|_| self.backend == DbBackend::Postgres),
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
         };
         self.write.begin_with_options(options).await
     }
@@ -88,6 +87,13 @@ fn options(url: &str, connections: u32) -> ConnectOptions {
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(30))
                 .pragma("temp_store", "memory")
+        })
+        // Said once a connection, not once a transaction, whatever the installation's defaults are.
+        .map_sqlx_postgres_opts(|postgres| {
+            postgres.options([
+                ("default_transaction_isolation", "read committed"),
+                ("default_transaction_read_only", "off"),
+            ])
         });
     options
 }

@@ -183,7 +183,8 @@ impl Outside {
         let outside = Self(Database::connect(one_connection(&database.url)).await.unwrap());
         if database.url.starts_with("postgres") {
             // what the dead process had sent may still be under way
-            let others = "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+            let others =
+                "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
             while !outside.rows(others).await.is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

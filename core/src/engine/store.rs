@@ -212,8 +212,10 @@ pub(super) async fn dangling(
         let mut wanted = Vec::new();
         for (row, changed) in rows {
             for (field, column) in fields.iter().filter(|(_, column)| changed.contains(column)) {
-                if let Some(Value::Uuid(Some(id))) = row.cells.get(*column) {
-                    wanted.push((row.index, *field, *id));
+                if let Some(Value::Uuid(Some(id))) = row.cells.get(*column)
+                    && !(field.name == "owner_id" && unit.cx.actor.user == Some(*id))
+                {
+                    wanted.push((row.index, *field, *id)); // who asks is there, and need not be looked up
                 }
             }
         }
