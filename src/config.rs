@@ -31,6 +31,16 @@ pub struct Database {
     pub url: Option<String>,
     /// Connections at once.
     pub connections: u32,
+    /// Whether PostgreSQL itself keeps tenants apart, beside the product.
+    pub row_security: RowSecurity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowSecurity {
+    /// In every unit of work: what it reads and writes is of its tenant, or is refused. For one short statement a unit.
+    Writes,
+    Off,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,7 +105,7 @@ impl Default for Config {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, connections: 16 }
+        Self { url: None, connections: 16, row_security: RowSecurity::Writes }
     }
 }
 

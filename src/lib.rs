@@ -20,9 +20,11 @@ use ripen_core::{
     records,
     store::Store,
 };
-use ripen_migrations::{Migrator, MigratorTrait};
+use ripen_migrations::{Migrator, MigratorTrait, fence, unfenced};
 use ripen_plugins::{CacheSettings, Compiler, Host, HostError, HostSettings};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
+use self::config::RowSecurity;
 pub use self::{config::Config, outside::Outside};
 
 /// The server cannot start.
@@ -34,6 +36,11 @@ pub enum StartError {
     Database(#[source] Error),
     #[error("the database lacks {0} migration(s) of this release: run `ripen migrate`")]
     Behind(usize),
+    #[error(
+        "the database does not keep tenants apart ({0}): run `ripen migrate` as a user who may make the role `ripen_app`, \
+         or set database.row_security = \"off\""
+    )]
+    Unfenced(String),
     #[error("the settings of `passwords` cannot be used")]
     Passwords(#[source] Error),
     #[error(transparent)]
@@ -86,6 +93,7 @@ pub async fn world(config: &Config, outside: Outside) -> Result<Arc<World>, Star
         0 => {}
         behind => return Err(StartError::Behind(behind)),
     }
+    let store = fenced(store, config).await?;
     let secrets = Secrets::load(&store).await.map_err(StartError::Database)?;
     let host = Host::new(HostSettings {
         compiler: compiler(),
@@ -133,11 +141,36 @@ pub async fn migrate(config: &Config) -> Result<usize, StartError> {
     let applied = async {
         let applied = pending(&store).await?;
         Migrator::up(&store.write, None).await?;
+        if config.database.row_security != RowSecurity::Off {
+            fence(&store.write).await?;
+        }
         Ok(applied)
     };
     let applied = applied.await.map_err(StartError::Database)?;
     store.close().await.map_err(StartError::Database)?;
     Ok(applied)
+}
+
+/// The store, its units behind the database's own fence between tenants where there is one and it is wanted.
+async fn fenced(mut store: Store, config: &Config) -> Result<Store, StartError> {
+    if store.backend == DbBackend::Postgres && config.database.row_security == RowSecurity::Writes {
+        let trouble = fence_trouble(&store).await.map_err(|source| StartError::Database(source.into()))?;
+        if let Some(trouble) = trouble {
+            return Err(StartError::Unfenced(trouble));
+        }
+        store.fenced = true;
+    }
+    Ok(store)
+}
+
+/// What is wrong with the fence between tenants in a PostgreSQL database, if anything is.
+pub(crate) async fn fence_trouble(store: &Store) -> Result<Option<String>, DbErr> {
+    if let Some((table, _)) = unfenced(&store.read).await?.first() {
+        return Ok(Some(format!("table {table} has no policy")));
+    }
+    let role = "select 1 from pg_roles where rolname = 'ripen_app' and pg_has_role(current_user, oid, 'member')";
+    let role = store.read.query_one_raw(Statement::from_string(store.backend, role)).await?;
+    Ok(role.is_none().then(|| "the server's user is no member of `ripen_app`".to_owned()))
 }
 
 /// Migrations of this release that the database has not seen.

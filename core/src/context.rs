@@ -110,7 +110,7 @@ impl Context {
 
     /// Opens a unit of work. Dropping it undoes everything; [`Unit::commit`] makes it so.
     pub async fn begin(&self) -> Result<Unit<'_>> {
-        Ok(self.unit(self.world.store.begin().await?))
+        Ok(self.unit(self.world.store.begin_for(self.tenant.id).await?))
     }
 
     fn unit(&self, txn: DatabaseTransaction) -> Unit<'_> {

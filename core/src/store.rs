@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
@@ -19,6 +20,8 @@ pub struct Store {
     pub read: DatabaseConnection,
     pub write: DatabaseConnection,
     pub backend: DbBackend,
+    /// Units of work run behind the database's own fence between tenants. PostgreSQL only.
+    pub fenced: bool,
 }
 
 impl Store {
@@ -32,10 +35,10 @@ impl Store {
             let write = Database::connect(options(&url, 1)).await?;
             oldest_sqlite(&write).await?;
             let read = Database::connect(options(&url, connections.max(2))).await?;
-            Ok(Self { read, write, backend: DbBackend::Sqlite })
+            Ok(Self { read, write, backend: DbBackend::Sqlite, fenced: false })
         } else {
             let pool = Database::connect(options(url, connections)).await?;
-            Ok(Self { read: pool.clone(), write: pool, backend: DbBackend::Postgres })
+            Ok(Self { read: pool.clone(), write: pool, backend: DbBackend::Postgres, fenced: false })
         }
     }
 
@@ -49,6 +52,19 @@ impl Store {
             ..TransactionOptions::default()
         };
         self.write.begin_with_options(options).await
+    }
+
+    /// The same for one tenant. Behind the fence the database refuses every other tenant's rows until it ends.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn begin_for(&self, tenant: Uuid) -> Result<DatabaseTransaction, DbErr> {
+        let txn = self.begin().await?;
+        if self.fenced {
+            let sql = "select set_config('role', 'ripen_app', true), set_config('app.tenant_id', $1, true)";
+            txn.query_one_raw(Statement::from_sql_and_values(self.backend, sql, [tenant.to_string().into()])).await?;
+        }
+        Ok(txn)
     }
 
     /// Tells PostgreSQL's planner about tables that have just been filled: until autovacuum comes by it takes them for
@@ -110,6 +126,6 @@ async fn oldest_sqlite(db: &DatabaseConnection) -> Result<()> {
 
 /// The version of the SQLite library in use, `3.51.3`.
 pub async fn sqlite_version(db: &DatabaseConnection) -> Result<String> {
-    let row = db.query_one_raw(sea_orm::Statement::from_string(DbBackend::Sqlite, "select sqlite_version()")).await?;
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, "select sqlite_version()")).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
 }

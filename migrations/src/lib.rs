@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the entities: a migration that imported one would change its meaning whenever the entity does.
 
+mod fence;
 mod m20261122_000001_base;
 mod m20261122_000002_customers;
 mod m20261122_000003_sales;
@@ -13,6 +14,8 @@ mod table;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait};
+
+pub use self::fence::{fence, unfenced};
 
 /// All migrations, in order.
 pub struct Migrator;

@@ -1,13 +1,11 @@
 //! `ripen demo`: an embedded database, real data, the shipped plugin, and then the API.
 
-use ripen_migrations::{Migrator, MigratorTrait};
-
 use super::{Outcome, serve};
 use crate::{
     Config, Outside, build,
     config::LogFormat,
     demo::{self, ADMIN, TENANT},
-    store,
+    migrate,
 };
 
 #[derive(clap::Args)]
@@ -27,9 +25,7 @@ pub(super) async fn run(args: Args, mut config: Config) -> Outcome {
     if args.once {
         config.server.listen.set_port(0);
     }
-    let store = store(&config).await?;
-    Migrator::up(&store.write, None).await?;
-    store.close().await?;
+    migrate(&config).await?;
     let server = build(&config, Outside::real()).await?;
     println!("Ripen demo in {}", config.dir.display());
     let (_, password) = demo::run(&server.world, args.password).await?;

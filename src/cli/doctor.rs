@@ -2,14 +2,17 @@ use ripen_core::store::{Store, sqlite_version};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::Outcome;
-use crate::{Config, Outside, pending, store};
+use crate::{Config, Outside, config::RowSecurity, fence_trouble, pending, store};
 
 /// Seconds that the database's clock may differ from this machine's.
 const CLOCK_TOLERANCE_S: i64 = 5;
 
 pub(super) async fn run(config: &Config) -> Outcome {
     let store = store(config).await?;
-    let trouble = [database(&store).await?, migrations(&store).await?, clock(&store).await?].iter().any(|good| !good);
+    let trouble =
+        [database(&store).await?, migrations(&store).await?, tenants(&store, config).await?, clock(&store).await?]
+            .iter()
+            .any(|good| !good);
     let limits = &config.limits;
     say(
         true,
@@ -37,6 +40,18 @@ async fn migrations(store: &Store) -> Result<bool, ripen_core::error::Error> {
     Ok(match pending(store).await? {
         0 => say(true, "migrations", "all applied"),
         behind => say(false, "migrations", &format!("{behind} missing: run `ripen migrate`")),
+    })
+}
+
+async fn tenants(store: &Store, config: &Config) -> Result<bool, sea_orm::DbErr> {
+    let off = config.database.row_security == RowSecurity::Off;
+    Ok(match store.backend {
+        DbBackend::Postgres if off => say(true, "tenants", "kept apart by the server only: row_security is off"),
+        DbBackend::Postgres => match fence_trouble(store).await? {
+            None => say(true, "tenants", "kept apart by the database too, in every unit of work"),
+            Some(trouble) => say(false, "tenants", &trouble),
+        },
+        _ => say(true, "tenants", "kept apart by the server"),
     })
 }
 

@@ -11,6 +11,7 @@
 mod auth;
 mod contract;
 mod every_kind;
+mod fence;
 mod hostile;
 mod imports;
 mod openapi;

@@ -18,7 +18,7 @@ pub const CHUNK: usize = 1 << 20;
 /// How long an upload may go on before its chunks count as abandoned.
 const ABANDONED: TimeDelta = TimeDelta::hours(24);
 
-/// Stores chunk `n` of a job's input, in a statement of its own: an upload takes as long as its sender.
+/// Stores chunk `n` of a job's input, in a unit of its own: an upload takes as long as its sender.
 ///
 /// # Errors
 /// The database.
@@ -28,8 +28,9 @@ pub async fn append(cx: &Context, job: Uuid, n: i64, bytes: Vec<u8>) -> Result<(
         .into_table(Alias::new("job_input"))
         .columns(["tenant_id", "job_id", "n", "bytes", "at"].map(Alias::new))
         .values_panic([Expr::val(cx.tenant.id), Expr::val(job), Expr::val(n), Expr::val(bytes), Expr::val(cx.now())]);
-    cx.store().write.execute(&insert).await?;
-    Ok(())
+    let unit = cx.begin().await?;
+    unit.txn.execute(&insert).await?;
+    unit.commit().await
 }
 
 /// Chunk `n`, or `None` after the last.
@@ -53,7 +54,9 @@ pub async fn read(cx: &Context, job: Uuid, n: i64) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// The database.
 pub async fn discard(cx: &Context, job: Uuid) -> Result<()> {
-    remove(&cx.store().write, "job_input", cx.tenant.id, job).await
+    let unit = cx.begin().await?;
+    remove(&unit.txn, "job_input", cx.tenant.id, job).await?;
+    unit.commit().await
 }
 
 /// Removes what a table holds for the job.

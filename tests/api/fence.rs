@@ -1,0 +1,87 @@
+//! PostgreSQL keeps tenants apart by itself, whatever a statement forgets. The whole suite runs behind this fence.
+
+use ripen::{Outside, StartError};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
+
+use crate::support::{Db, Person, TestServer, databases, on};
+
+fn behind_the_fence<F: Future<Output = ()>>(test: impl Fn(std::sync::Arc<TestServer>) -> F) {
+    if databases().contains(&Db::Postgres) {
+        on(Db::Postgres, test);
+    }
+}
+
+fn sql(text: &str) -> Statement {
+    Statement::from_string(sea_orm::DbBackend::Postgres, text)
+}
+
+async fn count(db: &impl ConnectionTrait, text: &str) -> i64 {
+    db.query_one_raw(sql(text)).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+async fn refused(txn: &DatabaseTransaction, text: &str) -> String {
+    txn.execute_raw(sql(text)).await.map_err(|error: DbErr| error.to_string()).unwrap_err()
+}
+
+#[test]
+fn every_table_with_rows_of_tenants_is_fenced_by_the_database() {
+    behind_the_fence(async |server| {
+        let tables = "select count(*), count(*) filter (where relrowsecurity and exists (select from pg_policies p \
+            where p.tablename = relname and p.policyname = 'tenant' and p.cmd = 'ALL' and p.roles = '{ripen_app}')) \
+            from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace and (relname = 'tenant' \
+            or exists (select from pg_attribute where attrelid = pg_class.oid and attname = 'tenant_id'))";
+        let row = server.world().store.read.query_one_raw(sql(tables)).await.unwrap().unwrap();
+        let (all, fenced): (i64, i64) = (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap());
+        assert!(all > 20, "{all} tables: is the test still reading the catalogue?");
+        assert_eq!(fenced, all);
+        let role = "select count(*) from pg_roles where rolname = 'ripen_app' and not rolsuper and not rolbypassrls \
+            and not rolcanlogin and not exists (select from pg_class where relowner = pg_roles.oid)";
+        assert_eq!(count(&server.world().store.read, role).await, 1, "ripen_app owns nothing and bypasses nothing");
+    });
+}
+
+#[test]
+fn a_unit_reads_and_writes_no_other_tenants_rows_even_where_the_statement_forgets_its_tenant() {
+    behind_the_fence(async |server| {
+        let acme = server.context(Person::Admin).await;
+        let globex = server.context(Person::Stranger).await.tenant.id;
+        let store = &server.world().store;
+        let everybody = "select count(*) from \"user\"";
+        assert_eq!(count(&store.read, everybody).await, 5);
+        let unit = acme.begin().await.unwrap();
+        assert_eq!(count(&unit.txn, everybody).await, 4);
+        assert_eq!(count(&unit.txn, "select count(*) from tenant").await, 1);
+        let renamed = unit.txn.execute_raw(sql("update \"user\" set name = 'X'")).await.unwrap();
+        assert_eq!(renamed.rows_affected(), 4);
+        let moved = format!("update membership set tenant_id = '{globex}'");
+        assert_eq!(unit.txn.execute_raw(sql(&moved)).await.unwrap().rows_affected(), 0, "there is none to move");
+        let other = format!("insert into server_secret values ('{globex}', 'x')");
+        assert!(refused(&unit.txn, &other).await.contains("permission denied"));
+        drop(unit);
+        let unit = acme.begin().await.unwrap();
+        let planted = format!(
+            "insert into team (tenant_id, id, version, created_at, updated_at, name) \
+             values ('{globex}', gen_random_uuid(), 1, now(), now(), 'Planted')"
+        );
+        assert!(refused(&unit.txn, &planted).await.contains("row-level security"));
+        drop(unit);
+        assert_eq!(count(&store.read, everybody).await, 5, "the connection is as it was");
+        assert_eq!(count(&store.read, "select count(*) from \"user\" where name = 'X'").await, 0);
+    });
+}
+
+#[test]
+fn a_server_does_not_start_on_tables_without_the_fence_unless_it_is_told_to() {
+    behind_the_fence(async |server| {
+        server.world().store.write.execute_unprepared("drop policy tenant on account").await.unwrap();
+        let mut config = server.config.clone();
+        match ripen::world(&config, Outside::real()).await.err() {
+            Some(StartError::Unfenced(why)) => assert!(why.contains("account"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        config.database.row_security = ripen::config::RowSecurity::Off;
+        assert!(ripen::world(&config, Outside::real()).await.is_ok());
+        ripen::migrate(&server.config).await.unwrap();
+        assert!(ripen::world(&server.config, Outside::real()).await.is_ok());
+    });
+}
