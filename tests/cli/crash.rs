@@ -23,7 +23,7 @@ const CLIENTS: u64 = 4;
 /// Three pages of an import.
 const ROWS: usize = 1500;
 /// Until the jobs that were interrupted are done.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An account as its client knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,18 +100,13 @@ impl Client {
     async fn work(mut self, api: Caller) -> Self {
         loop {
             let (request, id, after) = self.next(&api);
-            match request.send().await {
-                Ok(answer) => {
-                    if !answer.status().is_success() {
-                        panic!("{id} {after:?}: {} {:?}", answer.status(), answer.text().await);
-                    }
-                    self.known.insert(id, after);
-                }
-                Err(_) => {
-                    self.doubt = Some((id, after));
-                    return self;
-                }
-            }
+            let Ok(answer) = request.send().await else {
+                self.doubt = Some((id, after));
+                return self;
+            };
+            let status = answer.status();
+            assert!(status.is_success(), "{id} {after:?}: {status} {:?}", answer.text().await);
+            self.known.insert(id, after);
         }
     }
 
