@@ -6,7 +6,11 @@ use actix_web::{HttpResponse, http::header, web};
 use serde_json::json;
 use utoipa::OpenApi;
 
-use crate::{problem::chain, server::App};
+use crate::{
+    extract::Parameters,
+    problem::{Problem, chain},
+    server::App,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -23,8 +27,9 @@ pub(crate) struct Doc;
 /// Answers as long as the process can answer at all.
 #[utoipa::path(get, path = "/livez", operation_id = "get_liveness", tag = "server", extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "It lives.")))]
-async fn livez() -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "ok"}))
+async fn livez(parameters: Parameters) -> Result<HttpResponse, Problem> {
+    let [] = parameters.take([])?;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "ok"})))
 }
 
 /// Whether requests can be served
@@ -32,7 +37,8 @@ async fn livez() -> HttpResponse {
 /// Asks the database, and whether its tables are those of this release.
 #[utoipa::path(get, path = "/readyz", operation_id = "get_readiness", tag = "server", extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "Requests can be served.")))]
-async fn readyz(app: web::Data<App>) -> HttpResponse {
+async fn readyz(app: web::Data<App>, parameters: Parameters) -> Result<HttpResponse, Problem> {
+    let [] = parameters.take([])?;
     let (ready, status) = if app.stopping.load(Ordering::Relaxed) {
         (false, "stopping")
     } else {
@@ -47,5 +53,5 @@ async fn readyz(app: web::Data<App>) -> HttpResponse {
         }
     };
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    answer.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": status}))
+    Ok(answer.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": status})))
 }

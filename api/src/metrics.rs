@@ -5,7 +5,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, Tex
 use ripen_core::error::Error;
 use utoipa::OpenApi;
 
-use crate::{problem::Problem, server::App};
+use crate::{extract::Parameters, problem::Problem, server::App};
 
 /// The figures of one server. Others join with [`Metrics::register`].
 pub struct Metrics {
@@ -61,7 +61,8 @@ pub(crate) struct Doc;
 /// In the text format, without any tenant's data.
 #[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "server", extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "The figures.", content_type = "text/plain", body = String)))]
-async fn metrics(app: web::Data<App>) -> Result<HttpResponse, Problem> {
+async fn metrics(app: web::Data<App>, parameters: Parameters) -> Result<HttpResponse, Problem> {
+    let [] = parameters.take([])?;
     let text = TextEncoder::new()
         .encode_to_string(&app.metrics.registry.gather())
         .map_err(|source| Error::internal("metrics can be printed", source))?;

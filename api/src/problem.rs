@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::server::App;
+use crate::{extract::Parameters, server::App};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -223,8 +223,10 @@ struct Entries {
 /// Every `code` a problem document of this server can have.
 #[utoipa::path(get, path = "/problems", operation_id = "list_problem_codes", tag = "server", extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "All of them.", body = Entries)))]
-async fn all(app: web::Data<App>) -> HttpResponse {
-    HttpResponse::Ok().json(Entries { data: app.catalogue.0.iter().map(|(code, title)| entry(code, title)).collect() })
+async fn all(app: web::Data<App>, parameters: Parameters) -> Result<HttpResponse, Problem> {
+    let [] = parameters.take([])?;
+    let data = app.catalogue.0.iter().map(|(code, title)| entry(code, title)).collect();
+    Ok(HttpResponse::Ok().json(Entries { data }))
 }
 
 /// Get one problem code
@@ -233,7 +235,8 @@ async fn all(app: web::Data<App>) -> HttpResponse {
 #[utoipa::path(get, path = "/problems/{code}", operation_id = "get_problem_code", tag = "server", extensions(("x-right" = json!("public"))),
     params(("code" = String, Path, description = "The code, such as `not_found`.")),
     responses((status = 200, description = "What it means.", body = Entry)))]
-async fn one(app: web::Data<App>, code: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn one(app: web::Data<App>, code: web::Path<String>, parameters: Parameters) -> Result<HttpResponse, Problem> {
+    let [] = parameters.take([])?;
     match app.catalogue.title(&code) {
         Some(title) => Ok(HttpResponse::Ok().json(entry(&code, title))),
         None => Err(Error::NotFound { what: format!("problem code `{code}`") }.into()),

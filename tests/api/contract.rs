@@ -72,6 +72,10 @@ fn parameters_are_known_and_come_once() {
             let refused = admin.get(&format!("/v1/accounts?limit={limit}")).await.expect(400);
             assert_eq!(refused.errors(), [("limit", "invalid_parameter")], "{limit}");
         }
+        for public in ["/livez", "/readyz", "/metrics", "/problems", "/problems/stale", "/openapi.json"] {
+            let refused = server.anonymous().get(&format!("{public}?verbose=1")).await.expect(400);
+            assert_eq!(refused.errors(), [("verbose", "unknown_parameter")], "{public}");
+        }
         let id = admin.get("/v1/accounts/7").await.expect(404);
         assert_eq!(id.problem(), "not_found");
     });

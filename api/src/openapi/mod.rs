@@ -11,7 +11,7 @@ use ripen_core::{
 use serde_json::{Map, Value as Json, json};
 use utoipa::OpenApi;
 
-use crate::{Catalogue, JSON, Problem, routes, server::App};
+use crate::{Catalogue, JSON, Problem, extract::Parameters, routes, server::App};
 
 /// The whole document, and its paths for telling what a path would take.
 pub struct Document {
@@ -85,8 +85,9 @@ pub(crate) struct Doc;
 #[utoipa::path(get, path = "/openapi.json", operation_id = "get_openapi", tag = "server",
     extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "The description.", body = Object)))]
-async fn document(app: web::Data<App>) -> HttpResponse {
-    HttpResponse::Ok().content_type(JSON).body(app.document.bytes.clone())
+async fn document(app: web::Data<App>, parameters: Parameters) -> Result<HttpResponse, Problem> {
+    let [] = parameters.take([])?;
+    Ok(HttpResponse::Ok().content_type(JSON).body(app.document.bytes.clone()))
 }
 
 /// What answers when nothing else does.

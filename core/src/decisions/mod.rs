@@ -33,6 +33,7 @@ use uuid::Uuid;
 pub use self::{
     installation::{Changes, NewInstallation, configure, find, install, switch},
     request::{NewRun, Outcome, request},
+    run::cancelled,
     upload::{LARGEST, upload},
     words::in_words,
 };

@@ -21,7 +21,8 @@ use super::{
     request, statistics, update,
 };
 use crate::{
-    context::Context,
+    context::{Context, Unit},
+    engine::{Operation, Since, follow_up, load},
     error::{Code, Error, Result},
     jobs::{Progress, Running, Work},
     metrics::{self, Keys},
@@ -249,6 +250,22 @@ async fn failed(job: &Running, plan: &Plan, at: &Checkpoint, error: &Error) -> R
     update::<Entity>(&unit, plan.run.id, at.figures(ended)).await?;
     if job.save(&unit, at.progress(), &at.json()).await.is_ok() {
         unit.commit().await?;
+    }
+    Ok(())
+}
+
+/// The job of this id was ended by somebody, from under whoever works on it: a run says so itself, and what it had
+/// gathered to compare is let go. Jobs that are no runs are passed over.
+///
+/// # Errors
+/// The database.
+pub async fn cancelled(unit: &Unit<'_>, job: Uuid) -> Result<()> {
+    let found = load::<Entity>(unit, vec![job]).await?;
+    if found.get(&job).is_some_and(|run| run.ended.is_none()) {
+        let data = object(json!({"ended": Outcome::Cancelled}));
+        follow_up::<Entity>(unit, vec![Operation::Update { id: job, version: None, data, since: Since::default() }])
+            .await?;
+        compare::clear(unit, job).await?;
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ pub use self::{
 use crate::{
     access::{self, Verb},
     context::{Context, Unit},
+    decisions,
     engine::{Shape, visible},
     error::{Code, Error, Result},
     records::job::{Model as Job, State},
@@ -147,6 +148,7 @@ pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
         let detail = format!("the job has ended: it is {}", json!(ended).as_str().unwrap_or_default());
         return Err(Error::conflict(Code::InvalidState, detail));
     }
+    decisions::cancelled(&unit, id).await?;
     unit.commit().await?;
     find(cx, id).await
 }

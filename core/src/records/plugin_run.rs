@@ -29,6 +29,8 @@ pub enum Mode {
 pub enum Outcome {
     Succeeded,
     Failed,
+    /// Somebody ended its job; decisions of its finished pages stay.
+    Cancelled,
 }
 
 /// One run of an installation over its subjects at a moment of business time. The job of the same id shows its progress.
