@@ -67,7 +67,7 @@ impl FromRequest for Caller {
             let recognised = known.0.get_or_try_init(|| async move {
                 let (world, request_id) = (app?.world.clone(), request_id.await?.0);
                 let (tenant, actor) = world.gate.actor_of_token(&world, &token?).await?;
-                Ok::<_, Problem>(Context { world, tenant, actor, request_id: Some(request_id) })
+                Ok::<_, Problem>(Context { world, tenant, actor, request_id: Some(request_id), known_at: None })
             });
             Ok(Self(recognised.await?.clone()))
         })

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, we
 use ripen_core::{
     context::Context,
     engine::{
-        Operation, Resource, Since, Written,
+        Operation, Resource, Since, Written, known,
         read::{self, Found, ListQuery},
     },
     error::{Code, Error, Result},
@@ -31,11 +31,12 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 }
 
 async fn list(caller: Caller, kind: Kind, parameters: Parameters, request: HttpRequest) -> Answer {
-    let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count"];
-    let [filter, sort, fields, expand, limit, cursor, count] = parameters.take(names)?;
+    let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count", "known_at"];
+    let [filter, sort, fields, expand, limit, cursor, count, known_at] = parameters.take(names)?;
     let (limit, count) = (number("limit", limit)?, counted(count.as_deref())?);
     let query = ListQuery { filter, sort, fields, expand, limit, cursor, count };
-    let page = read::list(&caller, kind.shape(), &query).await?;
+    let cx = known(&caller, known_at.as_deref())?;
+    let page = read::list(&cx, kind.shape(), &query).await?;
     let mut answer = HttpResponse::Ok();
     for (rel, cursor) in [("next", &page.next), ("prev", &page.prev)] {
         if let Some(cursor) = cursor {
@@ -46,8 +47,9 @@ async fn list(caller: Caller, kind: Kind, parameters: Parameters, request: HttpR
 }
 
 async fn get(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfNoneMatch) -> Answer {
-    let [fields, expand] = parameters.take(["fields", "expand"])?;
-    let found = read::get(&caller, kind.shape(), id.0, fields.as_deref(), expand.as_deref()).await?;
+    let [fields, expand, known_at] = parameters.take(["fields", "expand", "known_at"])?;
+    let cx = known(&caller, known_at.as_deref())?;
+    let found = read::get(&cx, kind.shape(), id.0, fields.as_deref(), expand.as_deref()).await?;
     match found.etag {
         Some(etag) if seen.has(&etag) => Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish()),
         _ => Ok(whole(HttpResponse::Ok(), found)),

@@ -63,6 +63,8 @@ pub struct Context {
     pub tenant: Arc<Tenant>,
     pub actor: Arc<Actor>,
     pub request_id: Option<Arc<str>>,
+    /// Reads show what the system knew then, instead of the present (see `engine::known`). No write starts from it.
+    pub known_at: Option<DateTime<Utc>>,
 }
 
 impl Context {

@@ -24,6 +24,7 @@ pub async fn enter(world: &Arc<World>, password: Option<String>) -> Result<(Cont
             tenant: Arc::new(tenant),
             actor: Arc::new(ripen_core::access::Actor::system()),
             request_id: None,
+            known_at: None,
         };
         println!("Tenant {TENANT} is here already; {ADMIN} keeps the password it has.");
         return Ok((as_admin(system).await?, None));

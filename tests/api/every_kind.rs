@@ -2,8 +2,10 @@
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
+use chrono::TimeDelta;
 use ripen_core::{
     access::Verb,
+    context::Clock as _,
     engine::{Field, FieldAccess, FieldType, Shape},
 };
 use serde_json::{Map, Value as Json, json};
@@ -289,6 +291,57 @@ fn what_was_deleted_is_gone() {
             let filter = format!("id = \"{}\"", made.id());
             assert!(maker.admin.list(&path(&shape), &[("filter", &filter)]).await.expect(200).data().is_empty());
         })
+    });
+}
+
+#[test]
+fn the_past_of_a_record_reads_as_it_was_told() {
+    every_kind(|server, maker, shape| {
+        Box::pin(async move {
+            let (many, clock) = (path(&shape), &server.clock);
+            let mut told = vec![(clock.now(), None)];
+            clock.advance(TimeDelta::milliseconds(1));
+            let made = maker.make(&shape).await;
+            let here = format!("{many}/{}", made.id());
+            told.push((clock.now(), Some(made.json.clone())));
+            clock.advance(TimeDelta::milliseconds(1));
+            if takes(&shape, Verb::Update) {
+                let key = json!({"external_id": format!("then-{}", shape.name)});
+                told.push((clock.now(), Some(maker.admin.patch(&here, key).await.expect(200).json)));
+                clock.advance(TimeDelta::milliseconds(1));
+            }
+            if takes(&shape, Verb::Delete) {
+                maker.admin.delete(&here).await.expect(204);
+                told.push((clock.now(), None));
+                clock.advance(TimeDelta::milliseconds(1));
+            }
+            let filter = format!("id = \"{}\"", made.id());
+            for (at, state) in told {
+                let at = at.to_rfc3339();
+                let got = maker.admin.list(&here, &[("known_at", at.as_str())]).await;
+                assert_eq!(got.status, if state.is_some() { 200 } else { 404 }, "{} at {at}", shape.name);
+                let listed = maker.admin.list(&many, &[("filter", filter.as_str()), ("known_at", at.as_str())]).await;
+                assert_eq!(listed.expect(200).data(), &state.iter().cloned().collect::<Vec<_>>(), "{}", shape.name);
+                assert!(state.is_none_or(|state| got.json == state), "{} at {at}", shape.name);
+            }
+        })
+    });
+}
+
+#[test]
+fn kinds_outside_the_change_log_have_only_a_present() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let shapes: Vec<_> = server.world().registry.shapes().filter(|shape| !shape.logged).cloned().collect();
+        assert!(!shapes.is_empty());
+        for shape in shapes {
+            let here = format!("{}/01939e2b-6c00-7000-8000-000000000001", path(&shape));
+            for place in [path(&shape), here] {
+                let refused = admin.list(&place, &[("known_at", "2026-01-30T00:00:00Z")]).await.expect(400);
+                assert_eq!(refused.errors(), [("known_at", "invalid_parameter")]);
+                assert!(refused.json["errors"][0]["detail"].as_str().unwrap().contains("change log"));
+            }
+        }
     });
 }
 

@@ -15,6 +15,7 @@ mod fence;
 mod hostile;
 mod imports;
 mod openapi;
+mod past;
 mod query;
 #[path = "../support/mod.rs"]
 mod support;

@@ -133,6 +133,7 @@ impl TestServer {
             tenant: Arc::new(tenant),
             actor: Arc::new(ripen_core::access::Actor::system()),
             request_id: None,
+            known_at: None,
         }
     }
 

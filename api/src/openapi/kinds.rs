@@ -67,12 +67,17 @@ fn list(shape: &Shape, title: &str) -> Json {
     let id = format!("list_{}", shape.plural.replace('-', "_"));
     let mut operation = operation(shape, Verb::Read, &id, &format!("List {}", words(&shape.plural)), &text);
     let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count"];
-    set(&mut operation, "parameters", names.iter().map(|name| parameter(name)).collect::<Json>());
+    set(&mut operation, "parameters", names.into_iter().chain(past(shape)).map(parameter).collect::<Json>());
     let link = json!({"Link": {"description": "`next` and `prev` (RFC 8288).", "schema": {"type": "string"}}});
     let ok =
         json!({"200": {"description": "A page.", "headers": link, "content": content(&format!("{title}Page"), None)}});
     set(&mut operation, "responses", failing(ok, &["400", "401", "403", "429", "500", "503"]));
     operation
+}
+
+/// A parameter that only kinds of the change log take.
+fn past(shape: &Shape) -> Option<&'static str> {
+    shape.logged.then_some("known_at")
 }
 
 fn field_list(shape: &Shape) -> String {
@@ -86,7 +91,7 @@ fn get(shape: &Shape, title: &str) -> Json {
     set(
         &mut operation,
         "parameters",
-        ["id", "fields", "expand", "if_none_match"].iter().map(|name| parameter(name)).collect::<Json>(),
+        ["id", "fields", "expand", "if_none_match"].into_iter().chain(past(shape)).map(parameter).collect::<Json>(),
     );
     let mut ok = record("200", "The record.", title, shape);
     set(&mut ok, "304", json!({"description": "It is as you have it."}));

@@ -43,6 +43,9 @@ pub(super) fn parameters() -> Json {
             as `page.total`."),
         "cursor": query("cursor", text(), "Where the page begins: `page.next` or `page.prev` of an earlier answer to the \
             same query."),
+        "known_at": query("known_at", json!({"type": "string", "format": "date-time"}), "Answers with what the system knew at \
+            this instant, which must have passed: records as they were, with those deleted since and without those made \
+            since. Rights are those of today. Such an answer has no `ETag`."),
         "id": {"name": "id", "in": "path", "required": true, "description": "The record's id.",
             "schema": {"type": "string", "format": "uuid"}},
         "if_match": {"name": "If-Match", "in": "header", "schema": {"type": "string"},

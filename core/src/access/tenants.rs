@@ -47,6 +47,7 @@ pub async fn create(world: &Arc<World>, new: NewTenant) -> Result<Context> {
         tenant: Arc::new(tenant),
         actor: Arc::new(Actor::system()),
         request_id: None,
+        known_at: None,
     };
     let unit = cx.begin().await?;
     let columns = ["id", "slug", "name", "base_currency", "time_zone", "generation", "created_at"];

@@ -13,6 +13,7 @@ mod history;
 mod intervals;
 mod other;
 mod page;
+mod past;
 pub mod read;
 mod record;
 mod registry;
@@ -31,6 +32,7 @@ pub use self::{
     history::{Change, changes},
     intervals::{Interval, Move, move_intervals},
     other::{follow_up, load},
+    past::known,
     record::{Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written},
     shape::{Column, Scope, Shape},

@@ -14,7 +14,7 @@ use super::{
     expand::{Layout, Printer},
     filter::{self, Filter},
     page::segments,
-    read_cell,
+    past, print_instant, read_cell,
     selection::Selection,
     sort::Sort,
     visible,
@@ -60,7 +60,7 @@ pub struct Found {
     pub body: Vec<u8>,
     pub version: i64,
     /// `"v7"` for the whole record, `"v7.<hash>"` where fields were chosen; none with expanded relations, which change
-    /// without the record's version.
+    /// without the record's version, and none of the past, which nobody can write to.
     pub etag: Option<String>,
 }
 
@@ -73,6 +73,7 @@ pub struct Found {
 /// `Forbidden`; `Malformed` with everything that is wrong with the query.
 pub async fn list(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Page> {
     access::may(&cx.actor, Verb::Read, shape)?;
+    past::keeps(cx, shape)?;
     let plan = Plan::of(cx, shape, query)?;
     let db = &cx.store().read;
     let layout = plan.layout();
@@ -163,6 +164,9 @@ impl<'a> Plan<'a> {
         if let Some((filter, condition)) = filter {
             rows.cond_where(condition);
             binding = format!("{binding} {filter}");
+        }
+        if let Some(at) = cx.known_at {
+            binding = format!("{binding} known at {}", print_instant(at));
         }
         let kinds: Vec<&ColumnType> =
             sort.0.iter().filter_map(|key| shape.columns.get(key.column)).map(|column| &column.kind).collect();
@@ -272,6 +276,7 @@ async fn find<C: ConnectionTrait>(
     expand: Option<&str>,
 ) -> Result<Found> {
     access::may(&cx.actor, Verb::Read, shape)?;
+    past::keeps(cx, shape)?;
     let selection = Selection::parse(cx, shape, fields, expand)?;
     let version = shape.column("version").unwrap_or(usize::MAX);
     let layout = Layout::of(&selection, [version]);
@@ -286,11 +291,11 @@ async fn find<C: ConnectionTrait>(
     for row in &rows {
         printer.print(&mut body, row)?;
     }
-    Ok(Found { body, version, etag: etag(&selection, version, fields.is_some()) })
+    Ok(Found { body, version, etag: etag(cx, &selection, version, fields.is_some()) })
 }
 
-fn etag(selection: &Selection<'_>, version: i64, chosen: bool) -> Option<String> {
-    if !selection.expanded.is_empty() {
+fn etag(cx: &Context, selection: &Selection<'_>, version: i64, chosen: bool) -> Option<String> {
+    if !selection.expanded.is_empty() || cx.known_at.is_some() {
         return None;
     }
     if !chosen {

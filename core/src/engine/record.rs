@@ -43,6 +43,8 @@ pub trait Record:
     const RESTRICTED: bool = false;
     /// The generic operations it takes part in.
     const VERBS: &'static [Verb] = Verb::ALL;
+    /// Every write of it is in the change log, so that its past can be read. Not so where a kind has a writer of its own.
+    const LOGGED: bool = true;
     /// A write may change what users may do: whatever is remembered of them is forgotten.
     const AFFECTS_ACCESS: bool = false;
     /// Column -> kind it refers to, beside `owner_id` and `created_by` (users).

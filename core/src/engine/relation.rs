@@ -1,6 +1,6 @@
 //! To-one relations: `owner` for the field `owner_id`, `subject` for `subject_kind` and `subject_id`.
 
-use super::{Field, FieldType, Scope, Shape};
+use super::{Field, FieldType, Scope, Shape, past};
 use crate::{
     access::{self, Verb},
     context::Context,
@@ -28,13 +28,14 @@ pub(super) fn relation<'a>(cx: &'a Context, shape: &'a Shape, name: &str) -> Opt
 
 fn relation_of<'a>(cx: &'a Context, shape: &'a Shape, id: &'a Field) -> Option<Relation<'a>> {
     let name = id.name.strip_suffix("_id")?;
-    let readable = |target: &&Shape| access::may(&cx.actor, Verb::Read, target).is_ok();
+    let there =
+        |target: &&Shape| past::keeps(cx, target).is_ok() && access::may(&cx.actor, Verb::Read, target).is_ok();
     let shapes = cx.shapes();
     let (kind, targets) = match &id.kind {
-        FieldType::Reference(kind) => (None, shapes.filter(|s| s.name == *kind).filter(readable).collect::<Vec<_>>()),
+        FieldType::Reference(kind) => (None, shapes.filter(|s| s.name == *kind).filter(there).collect::<Vec<_>>()),
         FieldType::Id => {
             let kind = shape.field(&format!("{name}_kind"))?;
-            (Some(kind), shapes.filter(|s| s.scope == Scope::Owner).filter(readable).collect())
+            (Some(kind), shapes.filter(|s| s.scope == Scope::Owner).filter(there).collect())
         }
         _ => return None,
     };

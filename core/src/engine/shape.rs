@@ -50,6 +50,8 @@ pub struct Shape {
     /// Reps may not read it although its scope is the tenant.
     pub restricted: bool,
     pub verbs: &'static [Verb],
+    /// The change log has its past.
+    pub logged: bool,
     pub columns: Vec<Column>,
     pub fields: Vec<Field>,
     /// Sets of fields whose values no two live records share.
@@ -80,6 +82,7 @@ impl Shape {
             scope: R::SCOPE,
             restricted: R::RESTRICTED,
             verbs: R::VERBS,
+            logged: R::LOGGED,
             columns,
             fields,
             unique,

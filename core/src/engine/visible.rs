@@ -5,13 +5,14 @@ use sea_orm::{
     sea_query::{Alias, DynIden, Expr, ExprTrait, IntoIden, Query, SelectStatement},
 };
 
-use super::{Scope, Shape};
+use super::{Scope, Shape, past::rows};
 use crate::{access::Reach, context::Context};
 
-/// `SELECT .. FROM kind WHERE` the actor may see it; the caller adds columns and conditions.
+/// `SELECT .. FROM kind WHERE` the actor may see it; the caller adds columns and conditions. The rows are those of the
+/// present, or of [`Context::known_at`].
 pub fn visible(cx: &Context, shape: &Shape) -> SelectStatement {
     let table = shape.table();
-    Query::select().from(table.clone()).cond_where(within(cx, shape, table)).take()
+    Query::select().from(rows(cx, shape, table.clone().into_iden())).cond_where(within(cx, shape, table)).take()
 }
 
 /// The same as a condition on the rows of `alias`, for joins and subqueries.

@@ -205,7 +205,8 @@ impl Runner {
             detail: "the user who asked for the job may not act any more".to_owned(),
         };
         let actor = Arc::new(actor.ok_or_else(gone)?);
-        Ok(Context { world: self.world.clone(), tenant, actor, request_id: Some(job.to_string().into()) })
+        let request_id = Some(job.to_string().into());
+        Ok(Context { world: self.world.clone(), tenant, actor, request_id, known_at: None })
     }
 }
 

@@ -82,6 +82,7 @@ impl Record for Entity {
     const SCOPE: Scope = Scope::Tenant;
     const RESTRICTED: bool = true;
     const VERBS: &'static [Verb] = Verb::READ;
+    const LOGGED: bool = false;
 
     fn example() -> Json {
         json!({})

@@ -48,6 +48,7 @@ impl Record for Entity {
     const PLURAL: &'static str = "not-scored";
     const SCOPE: Scope = Scope::Subject;
     const VERBS: &'static [Verb] = Verb::READ;
+    const LOGGED: bool = false;
     const REFERENCES: &'static [(&'static str, &'static str)] =
         &[("installation_id", "installation"), ("plugin_run_id", "plugin_run")];
 

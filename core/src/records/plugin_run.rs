@@ -102,6 +102,7 @@ impl Record for Entity {
     const PLURAL: &'static str = "plugin-runs";
     const SCOPE: Scope = Scope::Owner;
     const VERBS: &'static [Verb] = Verb::READ;
+    const LOGGED: bool = false;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("installation_id", "installation")];
 
     fn example() -> Json {

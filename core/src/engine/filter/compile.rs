@@ -14,6 +14,7 @@ use crate::{
     context::Context,
     engine::{
         Field, FieldType, Shape,
+        past::rows,
         relation::{Relation, relation, relations},
         selection, within,
     },
@@ -133,7 +134,7 @@ impl Compiler<'_> {
             let id = Expr::col((alias.clone(), Alias::new("id"))).eq(at.column(relation.id, 0)?);
             let exists = Query::select()
                 .expr(Expr::val(1))
-                .from_as(target.table(), alias.clone())
+                .from(rows(self.cx, target, alias.clone().into_iden()))
                 .cond_where(within(self.cx, target, alias).add(id).add(condition))
                 .take();
             let mut one = Condition::all().add(Expr::exists(exists));
