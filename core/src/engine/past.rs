@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnType, DbBackend, JoinType,
-    sea_query::{Alias, DynIden, Expr, ExprTrait, Func, IntoIden, IntoTableRef, Query, SelectStatement, TableRef, UnionType},
+    sea_query::{
+        Alias, DynIden, Expr, ExprTrait, Func, IntoIden, IntoTableRef, Query, SelectStatement, TableRef, UnionType,
+    },
 };
 
 use super::{Column, Shape, instant, print_instant};

@@ -28,8 +28,7 @@ pub(super) fn relation<'a>(cx: &'a Context, shape: &'a Shape, name: &str) -> Opt
 
 fn relation_of<'a>(cx: &'a Context, shape: &'a Shape, id: &'a Field) -> Option<Relation<'a>> {
     let name = id.name.strip_suffix("_id")?;
-    let there =
-        |target: &&Shape| past::keeps(cx, target).is_ok() && access::may(&cx.actor, Verb::Read, target).is_ok();
+    let there = |target: &&Shape| past::keeps(cx, target).is_ok() && access::may(&cx.actor, Verb::Read, target).is_ok();
     let shapes = cx.shapes();
     let (kind, targets) = match &id.kind {
         FieldType::Reference(kind) => (None, shapes.filter(|s| s.name == *kind).filter(there).collect::<Vec<_>>()),
