@@ -156,6 +156,8 @@ fn everything_wrong_with_a_spec_is_told_at_once_and_nothing_is_left() {
         assert_eq!(answer.errors(), [("file", "unknown_parameter")]);
         let answer = admin.post("/v1/imports", accounts()).await.expect(415);
         assert_eq!(answer.problem(), "unsupported_media_type");
+        let unbound = admin.request("POST", "/v1/imports").header("content-type", "multipart/form-data").body("--x");
+        assert_eq!(admin.send(unbound).await.expect(415).problem(), "unsupported_media_type");
         for person in [Person::Manager, Person::Rep] {
             post(&server.as_person(person).await, &accounts(), "id,name\n1,A\n").await.expect(403);
         }

@@ -150,7 +150,11 @@ fn delete(shape: &Shape) -> Json {
         operation(shape, Verb::Delete, &format!("delete_{}", shape.name), &format!("Delete one {name}"), &text);
     set(&mut operation, "parameters", json!([parameter("id"), parameter("if_match")]));
     let ok = json!({"204": {"description": "Gone."}});
-    set(&mut operation, "responses", failing(ok, &["400", "401", "403", "404", "409", "412", "429", "500", "503"]));
+    set(
+        &mut operation,
+        "responses",
+        failing(ok, &["400", "401", "403", "404", "409", "412", "422", "429", "500", "503"]),
+    );
     operation
 }
 

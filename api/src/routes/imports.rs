@@ -117,8 +117,9 @@ async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let [] = parameters.take([])?;
-    if !request.content_type().eq_ignore_ascii_case("multipart/form-data") {
-        let detail = "must be multipart/form-data with the parts `spec` and `file`";
+    let given = request.mime_type().ok().flatten();
+    if !given.is_some_and(|it| it.essence_str() == "multipart/form-data" && it.get_param("boundary").is_some()) {
+        let detail = "must be multipart/form-data with a boundary, and the parts `spec` and `file`";
         return Err(Error::malformed("Content-Type", Code::UnsupportedMediaType, detail).into());
     }
     let mut form = Multipart::new(request.headers(), payload);

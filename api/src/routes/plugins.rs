@@ -115,7 +115,8 @@ async fn switch(cx: &Context, installation: &str, parameters: Parameters, state:
 #[utoipa::path(post, path = "/v1/plugin-runs", operation_id = "create_plugin_run", tag = "plugin-runs",
     request_body = NewRun, extensions(("x-right" = json!("plugin_run:simulate"))),
     responses((status = 202, description = "The job that does it.", body = ref("#/components/schemas/Job"),
-        headers(("Location" = String, description = "The job.")))))]
+        headers(("Location" = String, description = "The job."))),
+        (status = 404, description = "There is no such installation.")))]
 async fn run(caller: Caller, parameters: Parameters, body: Body<NewRun>) -> Answer {
     let [] = parameters.take([])?;
     let job = decisions::request(&caller, body.0).await?;
