@@ -5,6 +5,8 @@ pub mod context;
 pub mod decisions;
 pub mod engine;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod import;
 pub mod jobs;
 pub mod metrics;

@@ -10,6 +10,7 @@
 
 mod auth;
 mod contract;
+mod corpora;
 mod every_kind;
 mod fence;
 mod hostile;

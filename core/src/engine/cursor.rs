@@ -18,7 +18,7 @@ const NONCE: usize = 12;
 
 /// The sort values of the row at the end of a page.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     /// Continues before that row, against the order.
     pub back: bool,
     pub values: Vec<Value>,
@@ -30,11 +30,7 @@ impl Cursor {
         let broken = |source: &'static str| Error::internal("a cursor can be sealed", source);
         let values: Vec<Json> = self.values.iter().map(encode).collect::<Option<_>>().ok_or_else(|| broken("type"))?;
         let plain = serde_json::to_vec(&(self.back, values)).map_err(|s| Error::internal("a cursor is JSON", s))?;
-        let nonce = nonce(secret, binding, &plain);
-        let sealed = cipher(secret)
-            .encrypt(&nonce.into(), Payload { msg: &plain, aad: binding.as_bytes() })
-            .map_err(|_| broken("cipher"))?;
-        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
+        sealed(secret, binding, &plain)
     }
 
     /// # Errors
@@ -55,6 +51,14 @@ impl Cursor {
         let values = (values.len() == kinds.len()).then_some(values)?;
         Some(Self { back, values: values.iter().zip(kinds).map(|(json, kind)| decode(json, kind)).collect() })
     }
+}
+
+pub(crate) fn sealed(secret: &[u8; 32], binding: &str, plain: &[u8]) -> Result<String> {
+    let nonce = nonce(secret, binding, plain);
+    let sealed = cipher(secret)
+        .encrypt(&nonce.into(), Payload { msg: plain, aad: binding.as_bytes() })
+        .map_err(|_| Error::internal("a cursor can be sealed", "cipher"))?;
+    Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
 }
 
 fn cipher(secret: &[u8; 32]) -> ChaCha20Poly1305 {

@@ -4,7 +4,7 @@
 
 mod bytes;
 mod cell;
-mod cursor;
+pub(crate) mod cursor;
 mod draft;
 mod expand;
 mod field;

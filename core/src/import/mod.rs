@@ -15,7 +15,7 @@ mod refer;
 pub mod report;
 mod source;
 mod spec;
-mod split;
+pub(crate) mod split;
 mod tally;
 mod target;
 mod upload;
