@@ -1,7 +1,7 @@
 //! What must hold for any bytes at all: the bodies of the fuzz targets in `fuzz/`, whose corpora also run as ordinary
 //! tests.
 
-#![expect(clippy::panic, clippy::missing_panics_doc, reason = "a panic is how a fuzz target tells what it has found")]
+#![expect(clippy::panic, reason = "a panic is how a fuzz target tells what it has found")]
 
 use sea_orm::ColumnType;
 
