@@ -15,6 +15,7 @@ use ripen_core::{
     decisions::LARGEST,
     engine::Resource,
     error::{Code, Error, Violation, nearest, unknown},
+    idempotency::Attempt,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
@@ -62,12 +63,13 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (app, request_id) = (app(request), RequestId::from_request(request, payload));
-        let (token, known) = (bearer(request), Known::of(request));
+        let (token, known, attempt) = (bearer(request), Known::of(request), attempt(request));
         Box::pin(async move {
             let recognised = known.0.get_or_try_init(|| async move {
                 let (world, request_id) = (app?.world.clone(), request_id.await?.0);
                 let (tenant, actor) = world.gate.actor_of_token(&world, &token?).await?;
-                Ok::<_, Problem>(Context { world, tenant, actor, request_id: Some(request_id), known_at: None })
+                let request_id = Some(request_id);
+                Ok::<_, Problem>(Context { world, tenant, actor, request_id, known_at: None, attempt })
             });
             Ok(Self(recognised.await?.clone()))
         })
@@ -82,6 +84,11 @@ impl Known {
     fn of(request: &HttpRequest) -> Self {
         request.extensions_mut().get_or_insert_with(Self::default).clone()
     }
+}
+
+/// The request's attempt with a key of the caller's.
+fn attempt(request: &HttpRequest) -> Option<Arc<Attempt>> {
+    request.extensions().get().cloned()
 }
 
 fn bearer(request: &HttpRequest) -> Result<String, Error> {
@@ -291,7 +298,7 @@ pub(crate) fn bytes(
     upload: Option<usize>,
 ) -> Extracted<Vec<u8>> {
     let (limits, given) = (app(request).map(|app| app.limits.clone()), request.content_type().to_ascii_lowercase());
-    let mut payload = payload.take();
+    let (mut payload, attempt) = (payload.take(), attempt(request));
     Box::pin(async move {
         if !types.contains(&given.as_str()) {
             let detail = format!("must be {}", types.join(" or "));
@@ -309,6 +316,7 @@ pub(crate) fn bytes(
                 }
                 body.extend_from_slice(&chunk);
             }
+            attempt.inspect(|attempt| attempt.read(&body));
             Ok(body)
         };
         let late = |_| limit(Code::BodyTooSlow, format!("a body must arrive within {} s", time.as_secs()));

@@ -3,6 +3,7 @@
 mod docs;
 pub mod extract;
 mod health;
+mod idempotency;
 mod json;
 mod log;
 mod metrics;

@@ -50,12 +50,14 @@ fn status(error: &Error) -> StatusCode {
             Some(Code::UnsupportedMediaType) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             _ => StatusCode::BAD_REQUEST,
         },
+        Error::Conflict { code: Code::IdempotencyKeyReused, .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Conflict { .. } => StatusCode::CONFLICT,
         Error::Stale { .. } => StatusCode::PRECONDITION_FAILED,
         Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
         Error::Forbidden { .. } => StatusCode::FORBIDDEN,
         Error::Limit { code, .. } => match code {
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::RequestInFlight => StatusCode::CONFLICT,
             Code::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Code::JsonTooDeep | Code::QueryTooExpensive => StatusCode::BAD_REQUEST,
             _ => StatusCode::TOO_MANY_REQUESTS,
@@ -63,6 +65,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Plugin(PluginFailure { class: FailureClass::Host, .. }) | Error::Internal { .. } => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
+        Error::Replayed(answer) => StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK),
         Error::Invalid(_) | Error::Plugin(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Database(_) if error.is_outage() => StatusCode::SERVICE_UNAVAILABLE,
         Error::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -80,7 +83,8 @@ fn code(error: &Error) -> String {
         Error::Forbidden { .. } => Code::Forbidden.name(),
         Error::Plugin(failure) => failure.code.to_owned(),
         Error::Database(_) if error.is_outage() => Code::DatabaseUnavailable.name(),
-        Error::Database(_) | Error::Internal { .. } => Code::Internal.name(),
+        // what was replayed is no failure, and never gets here
+        Error::Database(_) | Error::Internal { .. } | Error::Replayed(_) => Code::Internal.name(),
     }
 }
 

@@ -19,7 +19,9 @@ use actix_web::{
 use async_trait::async_trait;
 use ripen_core::{context::World, error::Result};
 
-use crate::{Catalogue, Document, Limits, Metrics, docs, health, log, metrics, openapi, problem, resources, routes};
+use crate::{
+    Catalogue, Document, Limits, Metrics, docs, health, idempotency, log, metrics, openapi, problem, resources, routes,
+};
 
 /// What every handler may reach.
 pub struct App {
@@ -79,6 +81,7 @@ pub fn start(app: App, settings: &Settings) -> io::Result<Http> {
             .configure(routes::all)
             .configure(resources::routes)
             .default_service(web::to(openapi::not_here))
+            .wrap(from_fn(idempotency::once))
             .wrap(from_fn(log::observe))
             .wrap(Compress::default())
     })

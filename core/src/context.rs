@@ -14,6 +14,7 @@ use crate::{
     access::{Actor, Gate, Secrets, tenants},
     engine::{Registry, Resource, Shape},
     error::Result,
+    idempotency::{Attempt, Done, Reader, Turn},
     ports::Sandbox,
     store::Store,
     values::Currency,
@@ -65,6 +66,8 @@ pub struct Context {
     pub request_id: Option<Arc<str>>,
     /// Reads show what the system knew then, instead of the present (see `engine::known`). No write starts from it.
     pub known_at: Option<DateTime<Utc>>,
+    /// With a key of the caller's, where one was sent: its units commit with the answer.
+    pub attempt: Option<Arc<Attempt>>,
 }
 
 impl Context {
@@ -110,13 +113,22 @@ impl Context {
         self.world.store.backend
     }
 
-    /// Opens a unit of work. Dropping it undoes everything; [`Unit::commit`] makes it so.
-    pub async fn begin(&self) -> Result<Unit<'_>> {
-        Ok(self.unit(self.world.store.begin_for(self.tenant.id).await?))
+    /// Where the call reads, its own writes included: a request with a key commits only with its answer.
+    pub fn reader(&self) -> Reader {
+        Reader::of(&self.world.store, self.attempt.as_deref())
     }
 
-    fn unit(&self, txn: DatabaseTransaction) -> Unit<'_> {
-        Unit { cx: self, txn, now: self.now(), history: false, server: false, access_changed: AtomicBool::new(false) }
+    /// Opens a unit of work. Dropping it undoes everything; [`Unit::commit`] makes it so.
+    pub async fn begin(&self) -> Result<Unit<'_>> {
+        match &self.attempt {
+            Some(attempt) => attempt.begin(self).await,
+            None => Ok(self.unit(self.world.store.begin_for(self.tenant.id).await?, None)),
+        }
+    }
+
+    pub(crate) fn unit(&self, txn: DatabaseTransaction, turn: Option<Turn>) -> Unit<'_> {
+        let access_changed = AtomicBool::new(false);
+        Unit { cx: self, txn, now: self.now(), history: false, server: false, access_changed, turn }
     }
 }
 
@@ -132,6 +144,8 @@ pub struct Unit<'a> {
     /// The writer is the product itself and may set what only the server sets.
     pub server: bool,
     access_changed: AtomicBool,
+    /// Of the caller's key.
+    turn: Option<Turn>,
 }
 
 impl Unit<'_> {
@@ -139,7 +153,7 @@ impl Unit<'_> {
     /// in the actor's name. `cx` is this unit's [`Context::as_server`]; [`Unit::merge`] ends the part.
     pub async fn as_server<'b>(&self, cx: &'b Context) -> Result<Unit<'b>> {
         let txn = self.txn.begin().await?;
-        Ok(Unit { now: self.now, server: true, ..cx.unit(txn) })
+        Ok(Unit { now: self.now, server: true, ..cx.unit(txn, None) })
     }
 
     /// Hands what a part of a unit wrote to the whole.
@@ -152,16 +166,21 @@ impl Unit<'_> {
         self.access_changed.store(true, Ordering::Relaxed);
     }
 
+    /// Makes it so; with a key of the caller's, once the answer is known.
     pub async fn commit(self) -> Result<()> {
         let access_changed = self.access_changed.load(Ordering::Relaxed);
         if access_changed {
             tenants::raise_generation(&self).await?; // last, so that the tenant's row is locked for a moment only
         }
-        self.txn.commit().await?;
-        if access_changed {
-            self.cx.world.gate.changed();
+        let Self { cx, txn, turn, .. } = self;
+        let done = Done::new(txn, access_changed, turn);
+        let due = match &cx.attempt {
+            Some(attempt) => attempt.keep(done),
+            None => Some(done),
+        };
+        match due {
+            Some(done) => done.commit(&cx.world).await,
+            None => Ok(()),
         }
-        self.cx.world.committed.notify_waiters();
-        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sea_orm::{DbErr, SqlErr};
 
 pub use self::code::Code;
-use crate::ports::PluginFailure;
+use crate::{idempotency::Answer, ports::PluginFailure};
 
 mod code;
 
@@ -59,6 +59,9 @@ pub enum Error {
     /// A stated limit was reached; `retry_after` in seconds where waiting helps.
     #[error("{detail}")]
     Limit { code: Code, detail: String, retry_after: Option<u64> },
+    /// The same request with the same key was carried out before: no failure, but nothing is left to do.
+    #[error("the request was carried out before")]
+    Replayed(Answer),
     #[error(transparent)]
     Plugin(#[from] PluginFailure),
     #[error("database error")]

@@ -7,6 +7,7 @@ pub mod engine;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod idempotency;
 pub mod import;
 pub mod jobs;
 pub mod metrics;

@@ -9,7 +9,10 @@ use sea_orm::{
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    idempotency::Keys,
+};
 
 /// Older SQLite releases can corrupt a database in WAL mode.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -22,6 +25,8 @@ pub struct Store {
     pub backend: DbBackend,
     /// Units of work run behind the database's own fence between tenants. PostgreSQL only.
     pub fenced: bool,
+    /// Keys of callers that this process is at work on.
+    pub(crate) under_way: Keys,
 }
 
 impl Store {
@@ -35,10 +40,16 @@ impl Store {
             let write = Database::connect(options(&url, 1)).await?;
             oldest_sqlite(&write).await?;
             let read = Database::connect(options(&url, connections.max(2))).await?;
-            Ok(Self { read, write, backend: DbBackend::Sqlite, fenced: false })
+            Ok(Self { read, write, backend: DbBackend::Sqlite, fenced: false, under_way: Keys::default() })
         } else {
             let pool = Database::connect(options(url, connections)).await?;
-            Ok(Self { read: pool.clone(), write: pool, backend: DbBackend::Postgres, fenced: false })
+            Ok(Self {
+                read: pool.clone(),
+                write: pool,
+                backend: DbBackend::Postgres,
+                fenced: false,
+                under_way: Keys::default(),
+            })
         }
     }
 

@@ -25,6 +25,7 @@ pub async fn enter(world: &Arc<World>, password: Option<String>) -> Result<(Cont
             actor: Arc::new(ripen_core::access::Actor::system()),
             request_id: None,
             known_at: None,
+            attempt: None,
         };
         println!("Tenant {TENANT} is here already; {ADMIN} keeps the password it has.");
         return Ok((as_admin(system).await?, None));

@@ -12,24 +12,24 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::support::{Answer, Caller, Person, TestServer, on_both};
 
-type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Makes valid records of any kind, with what they refer to.
-struct Maker {
-    admin: Caller,
+pub(crate) struct Maker {
+    pub admin: Caller,
     shapes: Vec<Shape>,
     made: HashMap<String, String>,
     count: i64,
 }
 
 impl Maker {
-    async fn new(server: &TestServer) -> Self {
+    pub async fn new(server: &TestServer) -> Self {
         let shapes = server.context(Person::Admin).await.shapes().cloned().collect();
         Self { admin: server.as_admin().await, shapes, made: HashMap::new(), count: 0 }
     }
 
     /// The example with references to records that exist, and values of its own where they must be unique.
-    async fn body(&mut self, shape: &Shape) -> Map<String, Json> {
+    pub async fn body(&mut self, shape: &Shape) -> Map<String, Json> {
         self.count += 1;
         let mut body = shape.example.as_object().unwrap().clone();
         for (field, kind) in shape.references() {
@@ -62,22 +62,22 @@ impl Maker {
         })
     }
 
-    async fn make(&mut self, shape: &Shape) -> Answer {
+    pub async fn make(&mut self, shape: &Shape) -> Answer {
         let body = self.body(shape).await;
         self.admin.post(&path(shape), body.into()).await.expect(201)
     }
 }
 
-fn path(shape: &Shape) -> String {
+pub(crate) fn path(shape: &Shape) -> String {
     format!("/v1/{}", shape.plural)
 }
 
-fn takes(shape: &Shape, verb: Verb) -> bool {
+pub(crate) fn takes(shape: &Shape, verb: Verb) -> bool {
     shape.verbs.contains(&verb)
 }
 
 /// Runs the check for each kind that can be created, on one server a database.
-fn every_kind(check: impl for<'a> Fn(&'a Arc<TestServer>, &'a mut Maker, Shape) -> Later<'a, ()>) {
+pub(crate) fn every_kind(check: impl for<'a> Fn(&'a Arc<TestServer>, &'a mut Maker, Shape) -> Later<'a, ()>) {
     on_both(|server| {
         let check = &check;
         async move {

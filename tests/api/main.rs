@@ -14,6 +14,7 @@ mod corpora;
 mod every_kind;
 mod fence;
 mod hostile;
+mod idempotency;
 mod imports;
 mod openapi;
 mod past;

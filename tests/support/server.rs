@@ -125,6 +125,12 @@ impl TestServer {
         self.with_token(Some(&token))
     }
 
+    /// The same after a new login: tokens end while a test's time goes by.
+    pub async fn again(&self, person: Person) -> Caller {
+        self.tokens.lock().unwrap().remove(&person);
+        self.as_person(person).await
+    }
+
     /// The product itself in a person's tenant, for calls below HTTP.
     pub async fn context(&self, person: Person) -> Context {
         let tenant = tenants::find(self.world(), person.tenant()).await.unwrap().unwrap();
@@ -134,6 +140,7 @@ impl TestServer {
             actor: Arc::new(ripen_core::access::Actor::system()),
             request_id: None,
             known_at: None,
+            attempt: None,
         }
     }
 

@@ -109,6 +109,7 @@ fn describe(registry: &Registry, catalogue: &Catalogue) -> Json {
     for action in routes::docs() {
         merge(&serde_json::to_value(action).unwrap_or_default(), &mut paths, &mut schemas, &mut tags);
     }
+    paths.values_mut().for_each(shared::once);
     schemas.insert("Problem".to_owned(), shared::problem(catalogue));
     let tags: Vec<_> = tags.into_iter().map(|(name, text)| json!({"name": name, "description": text})).collect();
     json!({

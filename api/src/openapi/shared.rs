@@ -50,6 +50,11 @@ pub(super) fn parameters() -> Json {
             "schema": {"type": "string", "format": "uuid"}},
         "if_match": {"name": "If-Match", "in": "header", "schema": {"type": "string"},
             "description": "The `ETag` of the record as you read it; refused with 412 if it has changed since."},
+        "idempotency_key": {"name": "Idempotency-Key", "in": "header",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "description": "Visible ASCII, fresh for each request. The same request with the same key within 24 hours is \
+                carried out once, and answered as the first time with `Idempotent-Replayed: true`; another request with \
+                it is refused with 422, one that comes while the first is under way with 409."},
         "if_none_match": {"name": "If-None-Match", "in": "header", "schema": {"type": "string"},
             "description": "`ETag`s you have; answered with 304 if one is current."},
     })
@@ -104,6 +109,22 @@ pub(super) fn complete(path: &str, mut operation: Json) -> Json {
     let responses = operation.get_mut("responses").map(Json::take).unwrap_or_default();
     set(&mut operation, "responses", failing(responses, &statuses));
     operation
+}
+
+/// What every operation that writes for a caller takes and may answer: its `Idempotency-Key`.
+pub(super) fn once(item: &mut Json) {
+    for method in ["post", "put", "patch", "delete"] {
+        let Some(operation) = item.get_mut(method) else { continue };
+        let right = operation.get("x-right").and_then(Json::as_str).unwrap_or(PUBLIC);
+        if right == PUBLIC || right.ends_with(":read") {
+            continue;
+        }
+        let parameters = operation.get("parameters").and_then(Json::as_array).cloned().unwrap_or_default();
+        let parameters: Vec<_> = parameters.into_iter().chain([parameter("idempotency_key")]).collect();
+        set(operation, "parameters", parameters);
+        let responses = operation.get_mut("responses").map(Json::take).unwrap_or_default();
+        set(operation, "responses", failing(responses, &["400", "409", "422"]));
+    }
 }
 
 pub(super) fn problem(catalogue: &Catalogue) -> Json {

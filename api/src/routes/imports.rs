@@ -137,8 +137,9 @@ async fn received(cx: &Context, form: &mut Multipart) -> Result<Uuid> {
     let too_long = |_| Error::malformed("spec", Code::BodyTooLarge, "has at most 1 MiB");
     let text = spec.bytes(SPEC).await.map_err(too_long)?.map_err(|error| broken(&error))?;
     drop(spec);
+    read(cx, &text);
     let mut upload = Upload::begin(cx, json::parse(&text)?)?;
-    match sent(form, &mut upload).await {
+    match sent(cx, form, &mut upload).await {
         Ok(()) => upload.finish().await,
         Err(error) => {
             upload.abandon().await;
@@ -147,9 +148,10 @@ async fn received(cx: &Context, form: &mut Multipart) -> Result<Uuid> {
     }
 }
 
-async fn sent(form: &mut Multipart, upload: &mut Upload<'_>) -> Result<()> {
+async fn sent(cx: &Context, form: &mut Multipart, upload: &mut Upload<'_>) -> Result<()> {
     let mut file = part(form, "file").await?;
     while let Some(bytes) = file.try_next().await.map_err(|error| broken(&error))? {
+        read(cx, &bytes);
         upload.write(&bytes).await?;
     }
     drop(file);
@@ -157,6 +159,11 @@ async fn sent(form: &mut Multipart, upload: &mut Upload<'_>) -> Result<()> {
         None => Ok(()),
         Some(more) => Err(unexpected(more.name(), "no part after `file`")),
     }
+}
+
+/// What counts for a key of the caller's: the parts, not the boundary between them, which differs each time.
+fn read(cx: &Context, bytes: &[u8]) {
+    cx.attempt.iter().for_each(|attempt| attempt.read(bytes));
 }
 
 async fn part(form: &mut Multipart, name: &'static str) -> Result<Field> {

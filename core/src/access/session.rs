@@ -223,5 +223,6 @@ async fn one<const N: usize>(unit: &Unit<'_>, sql: &str, values: [Value; N]) -> 
 
 /// The product's own context in the tenant: who asks is only being found out.
 fn internal(world: &Arc<World>, tenant: Arc<Tenant>) -> Context {
-    Context { world: Arc::clone(world), tenant, actor: Arc::new(Actor::system()), request_id: None, known_at: None }
+    let (world, actor) = (Arc::clone(world), Arc::new(Actor::system()));
+    Context { world, tenant, actor, request_id: None, known_at: None, attempt: None }
 }

@@ -48,6 +48,7 @@ pub async fn create(world: &Arc<World>, new: NewTenant) -> Result<Context> {
         actor: Arc::new(Actor::system()),
         request_id: None,
         known_at: None,
+        attempt: None,
     };
     let unit = cx.begin().await?;
     let columns = ["id", "slug", "name", "base_currency", "time_zone", "generation", "created_at"];

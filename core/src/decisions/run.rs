@@ -279,7 +279,8 @@ fn code(error: &Error) -> String {
         Error::Forbidden { .. } => Code::Forbidden.name(),
         Error::Stale { .. } => Code::Stale.name(),
         Error::Database(_) => Code::DatabaseUnavailable.name(),
-        Error::Internal { .. } => Code::Internal.name(),
+        // jobs have no caller whose key they could carry
+        Error::Internal { .. } | Error::Replayed(_) => Code::Internal.name(),
     }
 }
 

@@ -256,7 +256,7 @@ fn limit(wanted: Option<u64>) -> Result<u64> {
 /// # Errors
 /// `NotFound` where there is none or they may not see it; `Forbidden`; `Malformed` fields or relations.
 pub async fn get(cx: &Context, shape: &Shape, id: Uuid, fields: Option<&str>, expand: Option<&str>) -> Result<Found> {
-    find(cx, &cx.store().read, shape, id, fields, expand).await
+    find(cx, &cx.reader(), shape, id, fields, expand).await
 }
 
 /// The whole record as the unit sees it: what a create or an update answers with.

@@ -35,6 +35,8 @@ pub enum Code {
     OutsideYourReach,
     // state
     Conflict,
+    IdempotencyKeyReused,
+    RequestInFlight,
     StillReferenced,
     Stale,
     InvalidState,
@@ -109,6 +111,8 @@ impl Code {
             Self::AmbiguousReference => "Several records match the reference",
             Self::OutsideYourReach => "The record would belong to someone outside your reach",
             Self::Conflict => "The request contradicts what is stored",
+            Self::IdempotencyKeyReused => "The Idempotency-Key was used for another request",
+            Self::RequestInFlight => "A request with this Idempotency-Key is under way",
             Self::StillReferenced => "Other records still refer to this one",
             Self::Stale => "The record has changed since you read it",
             Self::InvalidState => "The state does not allow this step",

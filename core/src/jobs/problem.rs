@@ -22,6 +22,8 @@ pub fn problem(error: &Error) -> Json {
             tracing::error!(error = source as &dyn std::error::Error, "database error");
             (Code::DatabaseUnavailable, Code::DatabaseUnavailable.title().to_owned(), &none)
         }
+        // jobs have no caller whose key they could carry
+        Error::Replayed(_) => (Code::Internal, error.to_string(), &none),
         Error::Internal { context, source } => {
             tracing::error!(context, error = source.as_ref() as &dyn std::error::Error, "internal error");
             (Code::Internal, Code::Internal.title().to_owned(), &none)

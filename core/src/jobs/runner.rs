@@ -22,6 +22,7 @@ use crate::{
     access::{Actor, actor_of_user},
     context::{Context, Unit, World},
     error::{Code, Error, Result},
+    idempotency,
 };
 
 const AT_ONCE: usize = 4;
@@ -134,6 +135,7 @@ impl Runner {
             logged("forget the leases of an earlier process", queue::forget_leases(&self.world).await);
         }
         logged("remove broken uploads", input::sweep(&self.world).await);
+        logged("remove old answers", idempotency::sweep(&self.world).await);
     }
 
     async fn next(&self) -> Option<(Claim, Arc<dyn Work>)> {
@@ -206,7 +208,7 @@ impl Runner {
         };
         let actor = Arc::new(actor.ok_or_else(gone)?);
         let request_id = Some(job.to_string().into());
-        Ok(Context { world: self.world.clone(), tenant, actor, request_id, known_at: None })
+        Ok(Context { world: self.world.clone(), tenant, actor, request_id, known_at: None, attempt: None })
     }
 }
 
