@@ -128,21 +128,42 @@ impl FromRequest for Kind {
     type Future = Extracted<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let verb = match *request.method() {
+            Method::POST => Verb::Create,
+            Method::PATCH => Verb::Update,
+            Method::DELETE => Verb::Delete,
+            _ => Verb::Read,
+        };
         let (caller, request) = (Caller::from_request(request, payload), request.clone());
-        Box::pin(async move { kind(&caller.await?.0, &request) })
+        Box::pin(async move { kind(&caller.await?.0, &request, verb) })
     }
 }
 
-fn kind(cx: &Context, request: &HttpRequest) -> Result<Kind, Problem> {
+/// The kind of record that the path names, where it can be read: for questions whose method is POST.
+pub struct Readable(pub Arc<dyn Resource>);
+
+impl Deref for Readable {
+    type Target = dyn Resource;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl FromRequest for Readable {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (caller, request) = (Caller::from_request(request, payload), request.clone());
+        Box::pin(async move { Ok(Self(kind(&caller.await?.0, &request, Verb::Read)?.0)) })
+    }
+}
+
+fn kind(cx: &Context, request: &HttpRequest, verb: Verb) -> Result<Kind, Problem> {
     let app = app(request)?;
     let Ok(resource) = cx.resolve(request.match_info().query("kind")) else {
         return Err(app.document.not_here(request));
-    };
-    let verb = match *request.method() {
-        Method::POST => Verb::Create,
-        Method::PATCH => Verb::Update,
-        Method::DELETE => Verb::Delete,
-        _ => Verb::Read,
     };
     if resource.shape().verbs.contains(&verb) {
         Ok(Kind(resource.clone()))

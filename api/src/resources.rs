@@ -1,4 +1,6 @@
-//! Five handlers for every kind of record; no kind is named here.
+//! Handlers for every kind of record; no kind is named here.
+
+mod search;
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
 use ripen_core::{
@@ -27,6 +29,8 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
         .route(web::get().to(get))
         .route(web::patch().to(update))
         .route(web::delete().to(delete));
+    let search = web::resource("/v1/{kind}/search").route(web::post().to(search::search));
+    cfg.service(search.default_service(web::to(not_here)));
     cfg.service(many.default_service(web::to(not_here))).service(one.default_service(web::to(not_here)));
 }
 
@@ -34,7 +38,7 @@ async fn list(caller: Caller, kind: Kind, parameters: Parameters, request: HttpR
     let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count", "known_at"];
     let [filter, sort, fields, expand, limit, cursor, count, known_at] = parameters.take(names)?;
     let (limit, count) = (number("limit", limit)?, counted(count.as_deref())?);
-    let query = ListQuery { filter, sort, fields, expand, limit, cursor, count };
+    let query = ListQuery { filter: filter.map(Into::into), sort, fields, expand, limit, cursor, count };
     let cx = known(&caller, known_at.as_deref())?;
     let page = read::list(&cx, kind.shape(), &query).await?;
     let mut answer = HttpResponse::Ok();

@@ -112,7 +112,7 @@ impl File {
 async fn count(admin: &Context, kind: &str, filter: &str) -> Result<i64> {
     let shape = admin.resolve(kind)?.shape();
     let query = ListQuery {
-        filter: Some(filter.to_owned()),
+        filter: Some(filter.to_owned().into()),
         fields: Some("id".to_owned()),
         limit: Some(1),
         count: true,

@@ -132,7 +132,7 @@ async fn rows(admin: &Context, kind: &str, installation: &str, expand: &str) -> 
     let mut cursor = None;
     loop {
         let query = ListQuery {
-            filter: Some(format!("installation.key = \"{installation}\"")),
+            filter: Some(format!("installation.key = \"{installation}\"").into()),
             expand: Some(expand.to_owned()).filter(|expand| !expand.is_empty()),
             limit: Some(200),
             cursor: cursor.take(),
@@ -151,7 +151,7 @@ async fn rows(admin: &Context, kind: &str, installation: &str, expand: &str) -> 
 /// What the installed plugin declares about its answers.
 async fn outputs(admin: &Context) -> Result<Outputs> {
     let shape = admin.resolve("plugins")?.shape();
-    let query = ListQuery { filter: Some("name = \"rfm\"".to_owned()), limit: Some(1), ..ListQuery::default() };
+    let query = ListQuery { filter: Some("name = \"rfm\"".to_owned().into()), limit: Some(1), ..ListQuery::default() };
     let body = json(&read::list(admin, shape, &query).await?.body)?;
     let manifest = body.pointer("/data/0/manifest").cloned().unwrap_or_default();
     let manifest: Manifest =

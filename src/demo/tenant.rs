@@ -52,7 +52,7 @@ pub async fn enter(world: &Arc<World>, password: Option<String>) -> Result<(Cont
 async fn as_admin(system: Context) -> Result<Context> {
     let users = system.resolve("users")?.shape();
     let query = ListQuery {
-        filter: Some(format!("email = \"{ADMIN}\"")),
+        filter: Some(format!("email = \"{ADMIN}\"").into()),
         fields: Some("id".to_owned()),
         ..ListQuery::default()
     };

@@ -19,5 +19,6 @@ mod imports;
 mod openapi;
 mod past;
 mod query;
+mod search;
 #[path = "../support/mod.rs"]
 mod support;

@@ -104,6 +104,7 @@ fn a_run_that_makes_no_sense_is_refused_before_it_starts() {
             (json!({"mode": "apply", "config": {}}), vec![("/config", "invalid_value")]),
             (json!({"mode": "simulate", "as_of": "yesterday"}), vec![("/as_of", "invalid_value")]),
             (json!({"mode": "simulate", "where": "name ="}), vec![("/where", "filter_syntax")]),
+            (json!({"mode": "simulate", "where": "created_at > now()"}), vec![("/where", "invalid_value")]),
             (json!({"mode": "simulate", "config": {"weights": 1}}), vec![("/config/weights", "config_invalid")]),
             (
                 json!({"mode": "backtest", "outcome": {"fact": "days_since_last_order", "window": "P1Y"}}),

@@ -1,5 +1,7 @@
 //! The generic operations on a kind, and its three schemas: what is read, what creates, what patches.
 
+mod search;
+
 use ripen_core::{
     access::Verb,
     engine::{Field, FieldAccess, FieldType, Shape},
@@ -20,6 +22,7 @@ pub(super) fn describe(shape: &Shape, paths: &mut Map<String, Json>, schemas: &m
                 many.insert("get".to_owned(), list(shape, &title));
                 one.insert("get".to_owned(), get(shape, &title));
                 schemas.insert(format!("{title}Page"), page(&title));
+                search::describe(shape, &title, paths, schemas);
             }
             Verb::Create => {
                 many.insert("post".to_owned(), create(shape, &title));

@@ -41,7 +41,10 @@ impl Document {
     /// Why the request finds nothing: a method the path does not take, or a path there is not.
     pub(crate) fn not_here(&self, request: &HttpRequest) -> Problem {
         let path = request.path();
-        let mut allow: Vec<_> = self.paths.iter().filter(|p| p.matches(path)).flat_map(|p| &p.methods).collect();
+        let own = |p: &&Path| p.template == path;
+        let exact = self.paths.iter().any(|p| own(&p)); // `/v1/accounts/search` is no record
+        let here = self.paths.iter().filter(|p| if exact { own(p) } else { p.matches(path) });
+        let mut allow: Vec<_> = here.flat_map(|p| &p.methods).collect();
         allow.sort_unstable();
         allow.dedup();
         if !allow.is_empty() {

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value, sea_query::Expr};
 use uuid::Uuid;
 
 use super::Role;
-use crate::{context::Tenant, error::Result, records::user::State, store::Store};
+use crate::{
+    context::{Context, Tenant},
+    error::Result,
+    records::user::State,
+    store::Store,
+};
 
 /// Whose rows an actor reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +66,8 @@ pub async fn actor_of_user(store: &Store, tenant: &Tenant, user: Uuid, now: Date
     Ok(Some(Actor { user: Some(user), role, reach }))
 }
 
-/// A manager reaches themselves; the members of the teams they lead (as the team's `lead_id`, or by a current membership
-/// as `lead` or `manager`) and of every team below those; and everyone who reports to any of these, directly or not. People
-/// who have left stay within reach: their records have to be worked on.
-async fn below(store: &Store, tenant: &Tenant, user: Uuid, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
-    let sql = r#"
+/// Tenant, user and moment are `$1`, `$2` and `$3`.
+const TEAM: &str = r#"
         with recursive
         member(user_id, team_id, role) as (
             select user_id, team_id, role from membership
@@ -84,8 +86,39 @@ async fn below(store: &Store, tenant: &Tenant, user: Uuid, now: DateTime<Utc>) -
             union
             select report.id from "user" as report join below on report.manager_id = below.id
             where report.tenant_id = $1)
-        select id from below order by id"#;
-    let values = [tenant.id.into(), user.into(), now.into()];
-    let rows = store.read.query_all_raw(Statement::from_sql_and_values(store.backend, sql, values)).await?;
+        select id from below"#;
+
+/// The ids of `user` and of those below them at `now`, as a subquery: for whoever asks, in whatever role.
+pub(crate) fn team(cx: &Context, user: Uuid, now: DateTime<Utc>) -> Expr {
+    let (sql, values) = team_sql(cx.backend(), cx.tenant.id, user, now);
+    Expr::cust_with_values(format!("({sql})"), values)
+}
+
+/// [`TEAM`] with the placeholders of the database, and their values.
+fn team_sql(backend: DbBackend, tenant: Uuid, user: Uuid, now: DateTime<Utc>) -> (String, Vec<Value>) {
+    let given: [Value; 3] = [tenant.into(), user.into(), now.into()];
+    let mut parts = TEAM.split('$');
+    let mut sql = parts.next().unwrap_or_default().to_owned();
+    let mut values = Vec::new();
+    for part in parts {
+        let (digit, rest) = part.split_at(1);
+        values.extend(digit.parse::<usize>().ok().and_then(|n| given.get(n.wrapping_sub(1))).cloned());
+        match backend {
+            DbBackend::Postgres => sql.push_str(&["$", &values.len().to_string(), rest].concat()),
+            _ => sql.push_str(&["?", rest].concat()),
+        }
+    }
+    (sql, values)
+}
+
+/// A manager reaches themselves; the members of the teams they lead (as the team's `lead_id`, or by a current membership
+/// as `lead` or `manager`) and of every team below those; and everyone who reports to any of these, directly or not. People
+/// who have left stay within reach: their records have to be worked on.
+async fn below(store: &Store, tenant: &Tenant, user: Uuid, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    let (sql, values) = team_sql(store.backend, tenant.id, user, now);
+    let rows = store
+        .read
+        .query_all_raw(Statement::from_sql_and_values(store.backend, format!("{sql} order by id"), values))
+        .await?;
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }

@@ -15,6 +15,7 @@ pub mod tenants;
 mod throttle;
 mod token;
 
+pub(crate) use self::actor::team;
 pub use self::{
     actor::{Actor, Reach, actor_of_user},
     credential::{change_password, set_password},

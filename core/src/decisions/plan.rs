@@ -18,7 +18,7 @@ use crate::{
     access::{Actor, Reach},
     context::Context,
     engine::{Resource, Shape, filter, within},
-    error::{Error, Result, Violation},
+    error::{Code, Error, Result, Violation},
     metrics::Wanted,
     ports::Artefact,
     records::{installation, plugin_run},
@@ -113,7 +113,14 @@ async fn pinned(cx: &Context, run: &plugin_run::Model) -> Result<Pinned> {
 /// `Invalid` at `/where`.
 pub fn narrowed(cx: &Context, subject: &Shape, text: Option<&str>) -> Result<Condition> {
     let Some(text) = text else { return Ok(Condition::all()) };
-    let compiled = filter::parse(text).and_then(|parsed| filter::compile(cx, subject, &parsed, subject.table().into()));
+    let compiled = filter::parse(text).and_then(|parsed| {
+        if parsed.calls(|_| true) {
+            let detail = "me(), my_team(), now() and today() differ by who asks and when; a run can be repeated, so name \
+                users, dates and instants";
+            return Err(Error::malformed("filter", Code::InvalidValue, detail));
+        }
+        filter::compile(cx, subject, &parsed, subject.table().into())
+    });
     compiled.map_err(|error| match error {
         Error::Malformed(violations) => {
             Error::Invalid(violations.into_iter().map(|v| Violation { pointer: "/where".to_owned(), ..v }).collect())

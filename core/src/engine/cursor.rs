@@ -7,6 +7,7 @@ use chacha20poly1305::{
     ChaCha20Poly1305, KeyInit,
     aead::{Aead, Payload},
 };
+use chrono::{DateTime, Utc};
 use sea_orm::{ColumnType, Value};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -22,6 +23,8 @@ pub(crate) struct Cursor {
     /// Continues before that row, against the order.
     pub back: bool,
     pub values: Vec<Value>,
+    /// The moment that `now()` is on all pages of the list; `None` where the filter does not ask for it.
+    pub now: Option<DateTime<Utc>>,
 }
 
 impl Cursor {
@@ -29,7 +32,8 @@ impl Cursor {
     pub fn seal(&self, secret: &[u8; 32], binding: &str) -> Result<String> {
         let broken = |source: &'static str| Error::internal("a cursor can be sealed", source);
         let values: Vec<Json> = self.values.iter().map(encode).collect::<Option<_>>().ok_or_else(|| broken("type"))?;
-        let plain = serde_json::to_vec(&(self.back, values)).map_err(|s| Error::internal("a cursor is JSON", s))?;
+        let plain =
+            serde_json::to_vec(&(self.back, values, self.now)).map_err(|s| Error::internal("a cursor is JSON", s))?;
         sealed(secret, binding, &plain)
     }
 
@@ -47,9 +51,10 @@ impl Cursor {
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE>()?;
         let payload = Payload { msg: sealed, aad: binding.as_bytes() };
         let plain = cipher(secret).decrypt(&(*nonce).into(), payload).ok()?;
-        let (back, values): (bool, Vec<Json>) = serde_json::from_slice(&plain).ok()?;
+        let (back, values, now): (bool, Vec<Json>, _) = serde_json::from_slice(&plain).ok()?;
         let values = (values.len() == kinds.len()).then_some(values)?;
-        Some(Self { back, values: values.iter().zip(kinds).map(|(json, kind)| decode(json, kind)).collect() })
+        let values = values.iter().zip(kinds).map(|(json, kind)| decode(json, kind)).collect();
+        Some(Self { back, values, now })
     }
 }
 
@@ -122,7 +127,7 @@ mod tests {
             ColumnType::Date,
             ColumnType::Uuid,
         ];
-        (Cursor { back: true, values }, kinds)
+        (Cursor { back: true, values, now: Some(at) }, kinds)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reading records: from the row into the answer's bytes, for every kind the same.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnType, Condition, ConnectionTrait, QueryResult,
     sea_query::{Alias, Expr, ExprTrait, Func, IntoIden, SelectStatement},
@@ -12,7 +13,7 @@ use super::{
     bytes::put,
     cursor::Cursor,
     expand::{Layout, Printer},
-    filter::{self, Filter},
+    filter::{Filter, Function, Written, compile_at},
     page::segments,
     past, print_instant, read_cell,
     selection::Selection,
@@ -31,7 +32,7 @@ const MAX_LIMIT: u64 = 200;
 /// What a list is asked for, as its parameters say it.
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {
-    pub filter: Option<String>,
+    pub filter: Option<Written>,
     /// `-amount,name`; without it the newest records come first.
     pub sort: Option<String>,
     /// `id,name,owner.name`; without it every field.
@@ -142,6 +143,8 @@ struct Plan<'a> {
     sort: Sort,
     limit: u64,
     cursor: Option<Cursor>,
+    /// The moment of the list's first page, where the filter asks for it.
+    now: Option<DateTime<Utc>>,
     /// Everything a cursor of this list belongs to.
     binding: String,
     /// The rows of the list, without columns, order and page.
@@ -154,31 +157,25 @@ impl<'a> Plan<'a> {
         let selection = broken.check(Selection::parse(cx, shape, query.fields.as_deref(), query.expand.as_deref()))?;
         let sort = broken.check(Sort::parse(shape, query.sort.as_deref()))?;
         let limit = broken.check(limit(query.limit))?;
-        let filter = query.filter.as_deref().map(|text| Self::filter(cx, shape, text)).transpose();
-        let filter = broken.check(filter)?;
-        let (Some(selection), Some(sort), Some(limit), Some(filter)) = (selection, sort, limit, filter) else {
-            return Err(Error::Malformed(broken.0));
+        let filter = broken.check(query.filter.as_ref().map(Written::read).transpose())?.flatten();
+        let binding = sort.as_ref().map(|sort| binding(cx, shape, sort, filter.as_ref()));
+        let cursor = match (&query.cursor, &sort, &binding) {
+            (Some(text), Some(sort), Some(binding)) => broken.check(open(cx, shape, sort, binding, text))?,
+            _ => None,
         };
+        let relative = filter.as_ref().is_some_and(|filter| filter.calls(Function::is_time));
+        let now = cursor.as_ref().and_then(|cursor| cursor.now).unwrap_or_else(|| cx.now());
         let mut rows = visible(cx, shape);
-        let mut binding = format!("{} {} {sort}", cx.tenant.id, shape.name);
-        if let Some((filter, condition)) = filter {
-            rows.cond_where(condition);
-            binding = format!("{binding} {filter}");
+        if let Some(filter) = &filter {
+            let condition = broken.check(compile_at(cx, shape, filter, shape.table().into_iden(), now))?;
+            rows.cond_where(condition.unwrap_or_else(Condition::all));
         }
-        if let Some(at) = cx.known_at {
-            binding = format!("{binding} known at {}", print_instant(at));
+        match (selection, sort, limit, binding) {
+            (Some(selection), Some(sort), Some(limit), Some(binding)) if broken.0.is_empty() => {
+                Ok(Self { cx, selection, sort, limit, cursor, now: relative.then_some(now), binding, rows })
+            }
+            _ => Err(Error::Malformed(broken.0)),
         }
-        let kinds: Vec<&ColumnType> =
-            sort.0.iter().filter_map(|key| shape.columns.get(key.column)).map(|column| &column.kind).collect();
-        let open = |text| Cursor::open(&cx.world.secrets.cursor, &binding, &kinds, text);
-        let cursor = query.cursor.as_deref().map(open).transpose()?;
-        Ok(Self { cx, selection, sort, limit, cursor, binding, rows })
-    }
-
-    fn filter(cx: &Context, shape: &Shape, text: &str) -> Result<(Filter, Condition)> {
-        let filter = filter::parse(text)?;
-        let condition = filter::compile(cx, shape, &filter, shape.table().into_iden())?;
-        Ok((filter, condition))
     }
 
     /// The page's rows and one more, where there is one, in the direction of travel.
@@ -222,8 +219,21 @@ impl<'a> Plan<'a> {
                 values.push(read_cell(row, layout.place(key.column)?, &column.kind)?);
             }
         }
-        Cursor { back, values }.seal(&self.cx.world.secrets.cursor, &self.binding)
+        Cursor { back, values, now: self.now }.seal(&self.cx.world.secrets.cursor, &self.binding)
     }
+}
+
+/// Everything a cursor of this list belongs to. Relative dates count as they are written.
+fn binding(cx: &Context, shape: &Shape, sort: &Sort, filter: Option<&Filter>) -> String {
+    let filter = filter.map(|filter| format!(" {filter}")).unwrap_or_default();
+    let known = cx.known_at.map(|at| format!(" known at {}", print_instant(at))).unwrap_or_default();
+    format!("{} {} {sort}{filter}{known}", cx.tenant.id, shape.name)
+}
+
+fn open(cx: &Context, shape: &Shape, sort: &Sort, binding: &str, text: &str) -> Result<Cursor> {
+    let kinds: Vec<&ColumnType> =
+        sort.0.iter().filter_map(|key| shape.columns.get(key.column)).map(|column| &column.kind).collect();
+    Cursor::open(&cx.world.secrets.cursor, binding, &kinds, text)
 }
 
 /// Everything that is wrong with a query, to be said at once.

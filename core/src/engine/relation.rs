@@ -1,4 +1,5 @@
-//! To-one relations: `owner` for the field `owner_id`, `subject` for `subject_kind` and `subject_id`.
+//! Relations: to one, `owner` for the field `owner_id`, `subject` for `subject_kind` and `subject_id`; and back, to the
+//! records that refer to one.
 
 use super::{Field, FieldType, Scope, Shape, past};
 use crate::{
@@ -24,6 +25,31 @@ pub(super) fn relations<'a>(cx: &'a Context, shape: &'a Shape) -> impl Iterator<
 
 pub(super) fn relation<'a>(cx: &'a Context, shape: &'a Shape, name: &str) -> Option<Relation<'a>> {
     relations(cx, shape).find(|relation| relation.name == name)
+}
+
+/// The records of another kind that refer to one of this kind.
+pub(super) struct Referring<'a> {
+    /// `opportunities`, or `opportunities_by_owner` where several of their fields lead here.
+    pub name: String,
+    pub shape: &'a Shape,
+    /// Their relation that leads here.
+    pub relation: Relation<'a>,
+}
+
+/// Every kind the actor may read whose relations lead to this one, in the order of the registry.
+pub(super) fn referring<'a>(cx: &'a Context, shape: &Shape) -> Vec<Referring<'a>> {
+    let there = |other: &&Shape| past::keeps(cx, other).is_ok() && access::may(&cx.actor, Verb::Read, other).is_ok();
+    let others = cx.shapes().filter(there);
+    let of = |other: &'a Shape| {
+        let leads = |relation: &Relation<'_>| relation.targets.iter().any(|target| target.name == shape.name);
+        let here: Vec<_> = relations(cx, other).filter(leads).collect();
+        let (alone, plural) = (here.len() == 1, other.plural.replace('-', "_"));
+        here.into_iter().map(move |relation| {
+            let name = if alone { plural.clone() } else { format!("{plural}_by_{}", relation.name) };
+            Referring { name, shape: other, relation }
+        })
+    };
+    others.flat_map(of).collect()
 }
 
 fn relation_of<'a>(cx: &'a Context, shape: &'a Shape, id: &'a Field) -> Option<Relation<'a>> {

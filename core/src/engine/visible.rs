@@ -1,7 +1,7 @@
 //! Where every read starts: tenant, soft delete, row access. There is no second check anywhere.
 
 use sea_orm::{
-    Condition, Iden,
+    Condition,
     sea_query::{Alias, DynIden, Expr, ExprTrait, IntoIden, Query, SelectStatement},
 };
 
@@ -16,7 +16,7 @@ pub fn visible(cx: &Context, shape: &Shape) -> SelectStatement {
 }
 
 /// The same as a condition on the rows of `alias`, for joins and subqueries.
-pub fn within(cx: &Context, shape: &Shape, alias: impl Iden + 'static) -> Condition {
+pub fn within(cx: &Context, shape: &Shape, alias: impl IntoIden) -> Condition {
     let alias = alias.into_iden();
     let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
     let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id)).add(of("deleted_at").is_null());

@@ -16,5 +16,5 @@ pub use self::{
     fact::Fact,
     forgotten::{Forgotten, forgotten},
     population::{Measured, Quantiles, quantiles},
-    window::{Period, Window, first_day_from, local_day, start_of},
+    window::{Period, Window, first_day_from, local_day, shifted, shifted_day, start_of},
 };

@@ -71,6 +71,19 @@ impl Window {
     }
 }
 
+/// The instant whose local time lies `months` and then `days` after that of `at`; `None` beyond the calendar.
+pub fn shifted(at: DateTime<Utc>, months: i32, days: i32, zone: Tz) -> Option<DateTime<Utc>> {
+    let local = at.with_timezone(&zone).naive_local();
+    Some(resolve(shifted_day(local.date(), months, days)?.and_time(local.time()), zone))
+}
+
+/// The day `months` and then `days` after `day`; a day that the month lacks becomes its last.
+pub fn shifted_day(day: NaiveDate, months: i32, days: i32) -> Option<NaiveDate> {
+    let size = Months::new(months.unsigned_abs());
+    let day = if months < 0 { day.checked_sub_months(size) } else { day.checked_add_months(size) };
+    day?.checked_add_signed(TimeDelta::days(days.into()))
+}
+
 /// A local time as an instant: the earlier one where clocks go back; where they skip it, as far after the gap as it lay
 /// after the gap's start.
 fn resolve(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {

@@ -5,8 +5,11 @@ use sea_orm::{
     sea_query::{Alias, BinOper, DynIden, Expr, ExprTrait, Func, IntoIden, Query},
 };
 
+use chrono::{DateTime, Utc};
+
 use super::{
-    Check, Filter, Test,
+    Any, Call, Check, Filter, Function, Literal,
+    call::Asked,
     money::Columns,
     value::{Wrong, bind, plain},
 };
@@ -15,7 +18,7 @@ use crate::{
     engine::{
         Field, FieldType, Shape,
         past::rows,
-        relation::{Relation, relation, relations},
+        relation::{Referring, Relation, referring, relation, relations},
         selection, within,
     },
     error::{Code, Error, Result, Violation, unknown},
@@ -28,8 +31,22 @@ use crate::{
 /// # Errors
 /// `Malformed` with every condition that names an unknown field or a value the field cannot have.
 pub fn compile(cx: &Context, shape: &Shape, filter: &Filter, alias: DynIden) -> Result<Condition> {
-    filter.within_budget()?;
-    let mut compiler = Compiler { cx, broken: Vec::new() };
+    compile_at(cx, shape, filter, alias, cx.now())
+}
+
+/// The same as of the moment that `now()` is.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_at(
+    cx: &Context,
+    shape: &Shape,
+    filter: &Filter,
+    alias: DynIden,
+    now: DateTime<Utc>,
+) -> Result<Condition> {
+    filter.within_budget("filter")?;
+    let mut compiler = Compiler { cx, asked: Asked { cx, now }, broken: Vec::new() };
     let condition = compiler.filter(&Place { shape, alias, depth: 0, negated: false }, filter);
     if compiler.broken.is_empty() { Ok(condition) } else { Err(Error::Malformed(compiler.broken)) }
 }
@@ -51,10 +68,15 @@ impl Place<'_> {
         let name = name.ok_or_else(|| (Code::UnknownField, format!("`{}` has no column", field.name)))?;
         Ok(Expr::col((self.alias.clone(), name)))
     }
+
+    fn id(&self) -> Expr {
+        Expr::col((self.alias.clone(), Alias::new("id")))
+    }
 }
 
 struct Compiler<'a> {
     cx: &'a Context,
+    asked: Asked<'a>,
     broken: Vec<Violation>,
 }
 
@@ -72,17 +94,24 @@ impl Compiler<'_> {
                 let place = Place { alias: place.alias.clone(), negated: true, ..*place };
                 self.filter(&place, inner).not()
             }
+            Filter::Any(any) => {
+                let path: Vec<&str> = any.relation.split('.').collect();
+                self.many(place, &path, any).unwrap_or_else(|(code, detail)| {
+                    self.broken.push(any.violation(code, &detail));
+                    Condition::all()
+                })
+            }
             Filter::Test(test) => {
                 let path: Vec<&str> = test.field.split('.').collect();
                 self.path(place, &path, &test.check).unwrap_or_else(|wrong| {
-                    self.broken.push(violation(test, wrong));
+                    self.broken.push(test.violation(wrong.0, &wrong.1));
                     Condition::all()
                 })
             }
         }
     }
 
-    fn path(&self, place: &Place<'_>, path: &[&str], check: &Check) -> Result<Condition, Wrong> {
+    fn path(&mut self, place: &Place<'_>, path: &[&str], check: &Check) -> Result<Condition, Wrong> {
         let (name, rest) = path.split_first().map_or(("", path), |(name, rest)| (*name, rest));
         match (place.shape.field(name), rest) {
             (Some(field), []) => return self.leaf(place, field, check).map(|leaf| Condition::all().add(leaf)),
@@ -100,44 +129,59 @@ impl Compiler<'_> {
             let detail = format!("is a relation; name one of its fields, or `{}`", relation.id.name);
             return Err((Code::UnknownField, detail));
         }
-        if place.depth == selection::MAX_DEPTH {
-            return Err((Code::QueryTooExpensive, format!("follows more than {} relations", selection::MAX_DEPTH)));
-        }
         // a path is null where a step is: no such record with a value there
         match check {
-            Check::IsNull => Ok(self.related(place, &relation, rest, &Check::IsNotNull)?.not()),
-            _ => self.related(place, &relation, rest, check),
+            Check::IsNull => {
+                Ok(self.follow(place, &relation, |this, there| this.path(there, rest, &Check::IsNotNull))?.not())
+            }
+            _ => self.follow(place, &relation, |this, there| this.path(there, rest, check)),
         }
     }
 
-    /// A related record exists for which the check holds. Where it may be of several kinds, those that lack the field
-    /// do not count, unless all do.
-    fn related(
-        &self,
+    /// A record that refers to this one exists for which the filter holds; before the last name of the path, the record
+    /// it is about is another.
+    fn many(&mut self, place: &Place<'_>, path: &[&str], any: &Any) -> Result<Condition, Wrong> {
+        if let [name, rest @ ..] = path
+            && !rest.is_empty()
+        {
+            let relation = relation(self.cx, place.shape, name).ok_or_else(|| self.missing(place, name))?;
+            return self.follow(place, &relation, |this, there| this.many(there, rest, any));
+        }
+        let name = path.first().copied().unwrap_or_default();
+        let all = referring(self.cx, place.shape);
+        let Some(found) = all.iter().find(|referring| referring.name == name) else {
+            return Err(nobody_refers(place.shape, name, &all));
+        };
+        let there = Self::step(place, found.shape)?;
+        let mut refers = there.column(found.relation.id, 0)?.eq(place.id());
+        if let Some(kind) = found.relation.kind {
+            refers = refers.and(there.column(kind, 0)?.eq(&*place.shape.name));
+        }
+        let condition = self.filter(&there, &any.filter);
+        Ok(Condition::all().add(self.exists(&there, refers, condition)))
+    }
+
+    /// A related record exists for which `inner` holds. Where it may be of several kinds, those that lack the field do
+    /// not count, unless all do.
+    fn follow(
+        &mut self,
         at: &Place<'_>,
         relation: &Relation<'_>,
-        rest: &[&str],
-        check: &Check,
+        inner: impl Fn(&mut Self, &Place<'_>) -> Result<Condition, Wrong>,
     ) -> Result<Condition, Wrong> {
         let mut any = Condition::any();
         let mut wrong = None;
         for target in &relation.targets {
-            let alias = Alias::new(format!("r{}", at.depth + 1));
-            let there = Place { shape: target, alias: alias.clone().into_iden(), depth: at.depth + 1, negated: false };
-            let condition = match self.path(&there, rest, check) {
+            let there = Self::step(at, target)?;
+            let condition = match inner(self, &there) {
                 Ok(condition) => condition,
                 Err(found) => {
                     wrong.get_or_insert(found);
                     continue;
                 }
             };
-            let id = Expr::col((alias.clone(), Alias::new("id"))).eq(at.column(relation.id, 0)?);
-            let exists = Query::select()
-                .expr(Expr::val(1))
-                .from(rows(self.cx, target, alias.clone().into_iden()))
-                .cond_where(within(self.cx, target, alias).add(id).add(condition))
-                .take();
-            let mut one = Condition::all().add(Expr::exists(exists));
+            let id = there.id().eq(at.column(relation.id, 0)?);
+            let mut one = Condition::all().add(self.exists(&there, id, condition));
             if let Some(kind) = relation.kind {
                 one = one.add(at.column(kind, 0)?.eq(&*target.name));
             }
@@ -147,6 +191,27 @@ impl Compiler<'_> {
             Some(wrong) if any.is_empty() => Err(wrong),
             _ => Ok(any),
         }
+    }
+
+    /// One relation further, at records of `target`.
+    fn step<'t>(at: &Place<'_>, target: &'t Shape) -> Result<Place<'t>, Wrong> {
+        if at.depth == selection::MAX_DEPTH {
+            return Err((Code::QueryTooExpensive, format!("follows more than {} relations", selection::MAX_DEPTH)));
+        }
+        let depth = at.depth + 1;
+        Ok(Place { shape: target, alias: Alias::new(format!("r{depth}")).into_iden(), depth, negated: false })
+    }
+
+    /// A record that the actor may see is there.
+    fn exists(&self, there: &Place<'_>, linked: Expr, condition: Condition) -> Expr {
+        let visible = within(self.cx, there.shape, there.alias.clone());
+        Expr::exists(
+            Query::select()
+                .expr(Expr::val(1))
+                .from(rows(self.cx, there.shape, there.alias.clone()))
+                .cond_where(visible.add(linked).add(condition))
+                .take(),
+        )
     }
 
     fn leaf(&self, place: &Place<'_>, field: &Field, check: &Check) -> Result<Expr, Wrong> {
@@ -160,16 +225,26 @@ impl Compiler<'_> {
     }
 
     fn plain(&self, kind: &FieldType, column: Expr, check: &Check) -> Result<Expr, Wrong> {
-        let compare = |column: Expr, operator, literal| Ok(column.binary(operator, Expr::val(bind(kind, literal)?)));
+        let bind = |literal| bind(self.asked, kind, literal);
+        let compare = |column: Expr, operator, literal| Ok(column.binary(operator, Expr::val(bind(literal)?)));
         match check {
             Check::IsNull => Ok(column.is_null()),
             Check::IsNotNull => Ok(column.is_not_null()),
             _ if *kind == FieldType::Json => Err((Code::WrongType, "holds JSON; only IS NULL can be asked".to_owned())),
-            Check::Eq(literal) => compare(column, BinOper::Equal, literal),
+            Check::Has(Literal::Text(part)) if is_text(kind) => Ok(self.position(kind, column, part)?.gt(0)),
+            Check::Eq(literal) | Check::Has(literal) => compare(column, BinOper::Equal, literal),
             Check::Ne(literal) => compare(column, BinOper::NotEqual, literal),
             Check::In(literals) => {
-                let values = literals.iter().map(|literal| bind(kind, literal)).collect::<Result<Vec<_>, _>>()?;
-                Ok(column.is_in(values))
+                let team =
+                    |literal: &&Literal| matches!(literal, Literal::Call(Call { function: Function::MyTeam, .. }));
+                let (team, plain): (Vec<_>, Vec<_>) = literals.iter().partition(team);
+                let among = (!team.is_empty()).then(|| self.asked.in_team(&column, kind)).transpose()?;
+                let values = plain.into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+                Ok(match among {
+                    None => column.is_in(values),
+                    Some(among) if values.is_empty() => among,
+                    Some(among) => column.is_in(values).or(among),
+                })
             }
             Check::Contains(part) => self.position(kind, column, part).map(|position| position.gt(0)),
             Check::StartsWith(part) => self.position(kind, column, part).map(|position| position.eq(1)),
@@ -180,14 +255,14 @@ impl Compiler<'_> {
             Check::Lte(literal) => compare(column, BinOper::SmallerThanOrEqual, literal),
             Check::Gt(literal) => compare(column, BinOper::GreaterThan, literal),
             Check::Gte(literal) => compare(column, BinOper::GreaterThanOrEqual, literal),
-            Check::Between([low, high]) => Ok(column.between(bind(kind, low)?, bind(kind, high)?)),
+            Check::Between([low, high]) => Ok(column.between(bind(low)?, bind(high)?)),
         }
     }
 
     /// Where `part` begins in the text, from 1; 0 where it does not. `lower` of SQLite, and of PostgreSQL under the
     /// collation "C", changes ASCII letters only: the same on both.
     fn position(&self, kind: &FieldType, column: Expr, part: &str) -> Result<Expr, Wrong> {
-        if !matches!(kind, FieldType::Text | FieldType::Email | FieldType::Phone | FieldType::Url) {
+        if !is_text(kind) {
             return Err((Code::WrongType, "is not a text".to_owned()));
         }
         let part = Expr::val(plain(part)?.to_ascii_lowercase());
@@ -205,13 +280,19 @@ impl Compiler<'_> {
     }
 }
 
+fn is_text(kind: &FieldType) -> bool {
+    matches!(kind, FieldType::Text | FieldType::Email | FieldType::Phone | FieldType::Url)
+}
+
+fn nobody_refers(shape: &Shape, name: &str, all: &[Referring<'_>]) -> Wrong {
+    let names: Vec<&str> = all.iter().map(|referring| referring.name.as_str()).collect();
+    let what = format!("relation to {}", shape.plural);
+    let there = if names.is_empty() { String::new() } else { format!(" (there are {})", names.join(", ")) };
+    (Code::UnknownField, format!("{}{there}", unknown(&what, name, names.iter().copied())))
+}
+
 /// Null is false; only a `NOT` above can tell.
 fn settled(place: &Place<'_>, field: &Field, check: &Check, leaf: Expr) -> Expr {
     let may_be_null = field.nullable && !matches!(check, Check::IsNull | Check::IsNotNull);
     if place.negated && may_be_null { Func::coalesce([leaf, Expr::val(false)]).into() } else { leaf }
-}
-
-fn violation(test: &Test, (code, detail): Wrong) -> Violation {
-    let place = test.at.map(|at| format!("at character {at}: ")).unwrap_or_default();
-    Violation::parameter("filter", code, format!("{place}`{}`: {detail}", test.field))
 }

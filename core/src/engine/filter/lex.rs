@@ -18,6 +18,8 @@ pub(super) enum Token<'t> {
     Number(&'t str),
     Text(String),
     Sign(&'t str),
+    /// `-30d`, perhaps with blanks behind its sign.
+    Offset(&'t str),
     End,
 }
 
@@ -37,7 +39,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Placed<'_>>, Violation> {
             tokens.push((Token::End, at));
             return Ok(tokens);
         }
-        let token = alt((word, number, string, sign)).parse_next(&mut input);
+        let token = alt((word, offset, number, string, sign)).parse_next(&mut input);
         let token = token.map_err(|_: ErrMode<_>| unreadable(text, at))?;
         glued(text, &token, &input)?;
         tokens.push((token, at));
@@ -58,6 +60,11 @@ fn number<'t>(input: &mut Input<'t>) -> ModalResult<Token<'t>> {
     (opt('-'), digit1, opt(('.', digit1))).take().map(Token::Number).parse_next(input)
 }
 
+fn offset<'t>(input: &mut Input<'t>) -> ModalResult<Token<'t>> {
+    let unit = (one_of(|c: char| c.is_ascii_alphabetic()), take_while(0.., |c: char| c.is_ascii_alphanumeric()));
+    (one_of(['+', '-']), multispace0, digit1, unit).take().map(Token::Offset).parse_next(input)
+}
+
 /// JSON's own rules for what stands between the quotes.
 fn string<'t>(input: &mut Input<'t>) -> ModalResult<Token<'t>> {
     let escaped = preceded('\\', winnow::token::any).void();
@@ -69,7 +76,9 @@ fn string<'t>(input: &mut Input<'t>) -> ModalResult<Token<'t>> {
 }
 
 fn sign<'t>(input: &mut Input<'t>) -> ModalResult<Token<'t>> {
-    alt(("!=", "<=", ">=", one_of(['=', '<', '>', '(', ')', '[', ']', ',']).take())).map(Token::Sign).parse_next(input)
+    alt(("!=", "<=", ">=", one_of(['=', '<', '>', ':', '(', ')', '[', ']', ',']).take()))
+        .map(Token::Sign)
+        .parse_next(input)
 }
 
 /// `2026-01-31` and `12kg` are neither numbers nor names.

@@ -25,7 +25,7 @@ enum Amount {
 impl Columns {
     pub fn check(&self, check: &Check) -> Result<Expr, Wrong> {
         Ok(match check {
-            Check::Eq(literal) => self.equals(&amount(literal)?),
+            Check::Eq(literal) | Check::Has(literal) => self.equals(&amount(literal)?),
             Check::Ne(literal) => match amount(literal)? {
                 Amount::Bare(n) => self.below(n).or(self.above(n)),
                 Amount::Of(money) => self.of(&money, self.minor.clone().ne(money.minor)),
@@ -111,7 +111,9 @@ fn minor(n: Decimal, digits: u8, round: fn(&Decimal) -> Decimal) -> i64 {
 fn amount(literal: &Literal) -> Result<Amount, Wrong> {
     match literal {
         Literal::Number(number) => Ok(Amount::Bare(*number)),
-        Literal::Boolean(_) => Err((Code::WrongType, "must be a number, or an amount such as 1000 CNY".to_owned())),
+        Literal::Boolean(_) | Literal::Call(_) => {
+            Err((Code::WrongType, "must be a number, or an amount such as 1000 CNY".to_owned()))
+        }
         Literal::Text(text) => match text.split_once(' ') {
             Some((amount, currency)) => Money::parse(amount, currency).map(Amount::Of),
             None => Decimal::from_str_exact(text)

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::{
-    Check, Filter, Literal, MAX_DEPTH, Test,
+    Any, At, Call, Check, Filter, Function, Literal, MAX_DEPTH, Offset, Test,
     lex::{Placed, Token, character, syntax, tokens},
 };
 use crate::{
@@ -12,7 +12,9 @@ use crate::{
 };
 
 const KEYWORDS: [&str; 9] = ["AND", "OR", "NOT", "IN", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"];
-const FUNCTIONS: [&str; 2] = ["contains", "starts_with"];
+const FUNCTIONS: [&str; 3] = ["any", "contains", "starts_with"];
+
+const VALUE: &str = "a number, true, false, a function such as now(), or a text, date or id in double quotes";
 
 /// Reads the text form.
 ///
@@ -20,7 +22,7 @@ const FUNCTIONS: [&str; 2] = ["contains", "starts_with"];
 /// `filter_syntax` with the place, what was expected there and what stands there; `query_too_expensive`.
 pub fn parse(text: &str) -> Result<Filter> {
     let filter = read(text).map_err(|violation| Error::Malformed(vec![violation]))?;
-    filter.within_budget()?;
+    filter.within_budget("filter")?;
     Ok(filter)
 }
 
@@ -63,7 +65,7 @@ impl<'p> Parser<'p> {
             self.expect(")")?;
             inner
         } else {
-            return self.condition().map(Filter::Test);
+            return self.condition();
         };
         self.depth -= 1;
         Ok(filter)
@@ -79,7 +81,7 @@ impl<'p> Parser<'p> {
         Err(Violation::parameter("filter", Code::QueryTooExpensive, detail))
     }
 
-    fn condition(&mut self) -> Result<Test, Violation> {
+    fn condition(&mut self) -> Result<Filter, Violation> {
         let at = self.at();
         let name = self.word("a field, NOT or `(`")?;
         if self.peek() == &Token::Sign("(") {
@@ -87,19 +89,34 @@ impl<'p> Parser<'p> {
         }
         let field = self.path(name, at)?;
         let check = self.check()?;
-        Ok(Test { field, check, at: Some(character(self.text, at)) })
+        Ok(Filter::Test(Test { field, check, at: self.place(at) }))
     }
 
-    fn function(&mut self, name: &str, at: usize) -> Result<Test, Violation> {
+    fn place(&self, at: usize) -> At {
+        At::Character(character(self.text, at))
+    }
+
+    fn function(&mut self, name: &str, at: usize) -> Result<Filter, Violation> {
+        if Function::parse(name).is_ok() {
+            let detail = format!("{name}() is a value; it stands behind a comparison: `owner_id = me()`");
+            return Err(syntax(self.text, at, detail));
+        }
         if !FUNCTIONS.contains(&name) {
             let detail = crate::error::unknown("function", name, FUNCTIONS);
             return Err(syntax(self.text, at, format!("{detail} (there are {})", FUNCTIONS.join(", "))));
         }
         self.expect("(")?;
-        let at = self.at();
-        let path = self.word("a field")?;
-        let field = self.path(path, at)?;
+        let inside = self.at();
+        let path = self.word(if name == "any" { "a relation" } else { "a field" })?;
+        let field = self.path(path, inside)?;
         self.expect(",")?;
+        if name == "any" {
+            self.deeper(at)?;
+            let filter = Box::new(self.junction()?);
+            self.expect(")")?;
+            self.depth -= 1;
+            return Ok(Filter::Any(Any { relation: field, filter, at: self.place(inside) }));
+        }
         let part = match self.peek() {
             Token::Text(text) => text.clone(),
             _ => return Err(self.expected("a text in double quotes")),
@@ -107,7 +124,7 @@ impl<'p> Parser<'p> {
         self.advance();
         self.expect(")")?;
         let check = if name == "contains" { Check::Contains(part) } else { Check::StartsWith(part) };
-        Ok(Test { field, check, at: Some(character(self.text, at)) })
+        Ok(Filter::Test(Test { field, check, at: self.place(inside) }))
     }
 
     fn check(&mut self) -> Result<Check, Violation> {
@@ -137,13 +154,17 @@ impl<'p> Parser<'p> {
             Token::Sign("<=") => Check::Lte,
             Token::Sign(">") => Check::Gt,
             Token::Sign(">=") => Check::Gte,
-            _ => return Err(self.expected("=, !=, <, <=, >, >=, IN, BETWEEN or IS")),
+            Token::Sign(":") => Check::Has,
+            _ => return Err(self.expected("=, !=, <, <=, >, >=, :, IN, BETWEEN or IS")),
         };
         self.advance();
         self.value().map(make)
     }
 
     fn list(&mut self) -> Result<Vec<Literal>, Violation> {
+        if self.at_keyword(Function::MyTeam.name()) {
+            return Ok(vec![self.value()?]);
+        }
         self.expect("[")?;
         let mut values = vec![self.value()?];
         while self.sign(",") {
@@ -161,10 +182,37 @@ impl<'p> Parser<'p> {
             Token::Word(word) if word.eq_ignore_ascii_case("null") => {
                 return Err(syntax(self.text, self.at(), "compare with null by IS NULL or IS NOT NULL"));
             }
-            _ => return Err(self.expected("a number, true, false, or a text, date or id in double quotes")),
+            Token::Word(name) => return self.call(name),
+            _ => return Err(self.expected(VALUE)),
         };
         self.advance();
         Ok(literal)
+    }
+
+    /// `me()`, `now()-30d`
+    fn call(&mut self, name: &str) -> Result<Literal, Violation> {
+        let at = self.at();
+        if !matches!(self.tokens, [_, (Token::Sign("("), _), ..]) {
+            let mut wrong = self.expected(VALUE);
+            if let Some(near) = nearest(name, Function::ALL.map(Function::name)) {
+                wrong.detail = format!("{}; did you mean `{near}()`?", wrong.detail);
+            }
+            return Err(wrong);
+        }
+        let function = Function::parse(name).map_err(|detail| syntax(self.text, at, detail))?;
+        self.advance();
+        self.expect("(")?;
+        self.expect(")")?;
+        let at = self.at();
+        let offset = match self.peek() {
+            Token::Offset(text) => {
+                self.advance();
+                Some(Offset::parse(&text.split_whitespace().collect::<String>()))
+            }
+            _ => None,
+        };
+        let call = offset.transpose().and_then(|offset| Call::new(function, offset));
+        call.map(Literal::Call).map_err(|detail| syntax(self.text, at, detail))
     }
 
     /// `1000`, or an amount with its currency, `1000 CNY`.
@@ -241,7 +289,7 @@ impl<'p> Parser<'p> {
                 let near = nearest(&word.to_ascii_uppercase(), KEYWORDS).filter(|near| wanted.contains(near));
                 format!("`{word}`{}", near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default())
             }
-            Token::Number(text) | Token::Sign(text) => format!("`{text}`"),
+            Token::Number(text) | Token::Sign(text) | Token::Offset(text) => format!("`{text}`"),
             Token::Text(_) => "a text".to_owned(),
             Token::End => "the end".to_owned(),
         };

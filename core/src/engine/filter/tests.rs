@@ -18,6 +18,8 @@ fn text_and_json_forms_survive_the_round_trip() {
         r#"contains(account.parent.name, "x") AND starts_with(name, "") AND a IS NOT NULL"#,
         r#"amount > "1000.50 CNY""#,
         "NOT NOT a = 1",
+        r#"any(opportunities, stage.kind = "won" AND NOT any(x_by_y, a : "b")) AND a.b IN [me(), my_team()]"#,
+        "at >= now()-30d AND at < now()+2h AND day BETWEEN today() AND today()+1w",
     ] {
         let filter = parse(text).unwrap();
         assert_eq!(filter.to_string(), text);
@@ -41,8 +43,11 @@ fn the_json_form_is_that_of_the_api() {
 
 #[test]
 fn keywords_are_read_in_either_case_and_spaces_do_not_matter() {
-    let text = "not(a=1)and b in[ 1,2 ]and c is not null and d>1000 CNY";
-    assert_eq!(parse(text).unwrap().to_string(), r#"NOT a = 1 AND b IN [1, 2] AND c IS NOT NULL AND d > "1000 CNY""#);
+    let text = "not(a=1)and b in[ 1,2 ]and c is not null and d>1000 CNY and e:me( ) and f in my_team()and g<now() - 3m";
+    assert_eq!(
+        parse(text).unwrap().to_string(),
+        r#"NOT a = 1 AND b IN [1, 2] AND c IS NOT NULL AND d > "1000 CNY" AND e : me() AND f IN [my_team()] AND g < now()-3m"#
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use rust_decimal::{Decimal, prelude::ToPrimitive};
 use sea_orm::Value;
 use uuid::Uuid;
 
-use super::Literal;
+use super::{Literal, call::Asked};
 use crate::{
     engine::{FieldType, date, field::choose, instant},
     error::Code,
@@ -16,13 +16,14 @@ pub(super) type Wrong = (Code, String);
 
 /// # Errors
 /// `wrong_type` or `invalid_value`.
-pub(super) fn bind(kind: &FieldType, literal: &Literal) -> Result<Value, Wrong> {
+pub(super) fn bind(asked: Asked<'_>, kind: &FieldType, literal: &Literal) -> Result<Value, Wrong> {
     let wrong = || (Code::WrongType, format!("must be {}", kind.wanted()));
     let invalid = |detail: String| (Code::InvalidValue, detail);
     let text = match literal {
         Literal::Boolean(flag) if *kind == FieldType::Boolean => return Ok((*flag).into()),
         Literal::Number(number) => return bind_number(kind, number).ok_or_else(wrong),
         Literal::Boolean(_) => return Err(wrong()),
+        Literal::Call(call) => return asked.value(*call, kind),
         Literal::Text(text) => plain(text)?,
     };
     let checked = match kind {
