@@ -8,6 +8,7 @@ use ripen_api::{Limits, Settings};
 use ripen_core::{
     access::{Cost, GateOptions},
     error::unknown,
+    store::Fence,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -31,16 +32,8 @@ pub struct Database {
     pub url: Option<String>,
     /// Connections at once.
     pub connections: u32,
-    /// Whether PostgreSQL itself keeps tenants apart, beside the product.
-    pub row_security: RowSecurity,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RowSecurity {
-    /// In every unit of work: what it reads and writes is of its tenant, or is refused. For one short statement a unit.
-    Writes,
-    Off,
+    /// What PostgreSQL itself keeps apart by tenant, beside the product: `writes`, `reads` (both) or `off`.
+    pub row_security: Fence,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,7 +98,7 @@ impl Default for Config {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, connections: 16, row_security: RowSecurity::Writes }
+        Self { url: None, connections: 16, row_security: Fence::Writes }
     }
 }
 

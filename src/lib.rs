@@ -18,13 +18,12 @@ use ripen_core::{
     jobs::{RunnerHandle, spawn_runner},
     ports::Sandbox,
     records,
-    store::Store,
+    store::{Fence, Store},
 };
 use ripen_migrations::{Migrator, MigratorTrait, fence, unfenced};
 use ripen_plugins::{CacheSettings, Compiler, Host, HostError, HostSettings};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-use self::config::RowSecurity;
 pub use self::{config::Config, outside::Outside};
 
 /// The server cannot start.
@@ -141,7 +140,7 @@ pub async fn migrate(config: &Config) -> Result<usize, StartError> {
     let applied = async {
         let applied = pending(&store).await?;
         Migrator::up(&store.write, None).await?;
-        if config.database.row_security != RowSecurity::Off {
+        if config.database.row_security > Fence::Off {
             fence(&store.write).await?;
         }
         Ok(applied)
@@ -153,12 +152,12 @@ pub async fn migrate(config: &Config) -> Result<usize, StartError> {
 
 /// The store, its units behind the database's own fence between tenants where there is one and it is wanted.
 async fn fenced(mut store: Store, config: &Config) -> Result<Store, StartError> {
-    if store.backend == DbBackend::Postgres && config.database.row_security == RowSecurity::Writes {
+    if store.backend == DbBackend::Postgres && config.database.row_security > Fence::Off {
         let trouble = fence_trouble(&store).await.map_err(|source| StartError::Database(source.into()))?;
         if let Some(trouble) = trouble {
             return Err(StartError::Unfenced(trouble));
         }
-        store.fenced = true;
+        store.fence = config.database.row_security;
     }
     Ok(store)
 }

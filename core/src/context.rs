@@ -16,7 +16,7 @@ use crate::{
     error::Result,
     idempotency::{Attempt, Done, Reader, Turn},
     ports::Sandbox,
-    store::Store,
+    store::{Reader, Store},
     values::Currency,
 };
 
@@ -107,6 +107,11 @@ impl Context {
 
     pub fn store(&self) -> &Store {
         &self.world.store
+    }
+
+    /// Where the call reads outside of a unit.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { store: self.store(), tenant: self.tenant.id }
     }
 
     pub fn backend(&self) -> DbBackend {

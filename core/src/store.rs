@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
+    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use uuid::Uuid;
 
@@ -23,10 +25,68 @@ pub struct Store {
     pub read: DatabaseConnection,
     pub write: DatabaseConnection,
     pub backend: DbBackend,
-    /// Units of work run behind the database's own fence between tenants. PostgreSQL only.
-    pub fenced: bool,
+    pub fence: Fence,
     /// Keys of callers that this process is at work on.
     pub(crate) under_way: Keys,
+}
+
+/// What runs behind PostgreSQL's own fence between tenants (row-level security), beside the product's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fence {
+    /// Nothing. SQLite has no other.
+    Off,
+    /// Every unit of work: what it reads and writes is of its tenant, or is refused. Costs a short statement a unit.
+    Writes,
+    /// Reads outside of units too, each statement in a transaction of its own. A text index does not serve them.
+    Reads,
+}
+
+/// Reads of one tenant.
+pub struct Reader<'a> {
+    pub store: &'a Store,
+    pub tenant: Uuid,
+}
+
+impl Reader<'_> {
+    fn writes() -> DbErr {
+        DbErr::Custom("a reader does not write".to_owned())
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Reader<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.store.backend
+    }
+
+    async fn execute_raw(&self, _: Statement) -> Result<ExecResult, DbErr> {
+        Err(Self::writes())
+    }
+
+    async fn execute_unprepared(&self, _: &str) -> Result<ExecResult, DbErr> {
+        Err(Self::writes())
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        if self.store.fence < Fence::Reads {
+            return self.store.read.query_one_raw(statement).await;
+        }
+        let txn = self.store.begin_for(self.tenant).await?;
+        let row = txn.query_one_raw(statement).await?;
+        txn.rollback().await?;
+        Ok(row)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        if self.store.fence < Fence::Reads {
+            return self.store.read.query_all_raw(statement).await;
+        }
+        let txn = self.store.begin_for(self.tenant).await?;
+        let rows = txn.query_all_raw(statement).await?;
+        txn.rollback().await?;
+        Ok(rows)
+    }
 }
 
 impl Store {
@@ -40,14 +100,14 @@ impl Store {
             let write = Database::connect(options(&url, 1)).await?;
             oldest_sqlite(&write).await?;
             let read = Database::connect(options(&url, connections.max(2))).await?;
-            Ok(Self { read, write, backend: DbBackend::Sqlite, fenced: false, under_way: Keys::default() })
+            Ok(Self { read, write, backend: DbBackend::Sqlite, fence: Fence::Off, under_way: Keys::default() })
         } else {
             let pool = Database::connect(options(url, connections)).await?;
             Ok(Self {
                 read: pool.clone(),
                 write: pool,
                 backend: DbBackend::Postgres,
-                fenced: false,
+                fence: Fence::Off,
                 under_way: Keys::default(),
             })
         }
@@ -71,7 +131,7 @@ impl Store {
     /// The database does not answer.
     pub async fn begin_for(&self, tenant: Uuid) -> Result<DatabaseTransaction, DbErr> {
         let txn = self.begin().await?;
-        if self.fenced {
+        if self.fence > Fence::Off {
             let sql = "select set_config('role', 'ripen_app', true), set_config('app.tenant_id', $1, true)";
             txn.query_one_raw(Statement::from_sql_and_values(self.backend, sql, [tenant.to_string().into()])).await?;
         }

@@ -1,8 +1,8 @@
-use ripen_core::store::{Store, sqlite_version};
+use ripen_core::store::{Fence, Store, sqlite_version};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::Outcome;
-use crate::{Config, Outside, config::RowSecurity, fence_trouble, pending, store};
+use crate::{Config, Outside, fence_trouble, pending, store};
 
 /// Seconds that the database's clock may differ from this machine's.
 const CLOCK_TOLERANCE_S: i64 = 5;
@@ -44,10 +44,15 @@ async fn migrations(store: &Store) -> Result<bool, ripen_core::error::Error> {
 }
 
 async fn tenants(store: &Store, config: &Config) -> Result<bool, sea_orm::DbErr> {
-    let off = config.database.row_security == RowSecurity::Off;
+    let fence = config.database.row_security;
     Ok(match store.backend {
-        DbBackend::Postgres if off => say(true, "tenants", "kept apart by the server only: row_security is off"),
+        DbBackend::Postgres if fence == Fence::Off => {
+            say(true, "tenants", "kept apart by the server only: row_security is off")
+        }
         DbBackend::Postgres => match fence_trouble(store).await? {
+            None if fence == Fence::Reads => {
+                say(true, "tenants", "kept apart by the database too, in all they read and write")
+            }
             None => say(true, "tenants", "kept apart by the database too, in every unit of work"),
             Some(trouble) => say(false, "tenants", &trouble),
         },

@@ -1,9 +1,10 @@
 //! PostgreSQL keeps tenants apart by itself, whatever a statement forgets. The whole suite runs behind this fence.
 
 use ripen::{Outside, StartError};
+use ripen_core::store::Fence;
 use sea_orm::{ConnectionTrait, Statement};
 
-use crate::support::{Db, Person, TestServer, databases, on};
+use crate::support::{Db, Person, TestServer, block_on, databases, on, prepare};
 
 fn behind_the_fence<F: Future<Output = ()>>(test: impl Fn(std::sync::Arc<TestServer>) -> F) {
     if databases().contains(&Db::Postgres) {
@@ -77,9 +78,39 @@ fn a_server_does_not_start_on_tables_without_the_fence_unless_it_is_told_to() {
             Some(StartError::Unfenced(why)) => assert!(why.contains("account"), "{why}"),
             other => panic!("{other:?}"),
         }
-        config.database.row_security = ripen::config::RowSecurity::Off;
+        config.database.row_security = Fence::Off;
         assert!(ripen::world(&config, Outside::real()).await.is_ok());
         ripen::migrate(&server.config).await.unwrap();
         assert!(ripen::world(&server.config, Outside::real()).await.is_ok());
+    });
+}
+
+#[test]
+fn reads_that_forget_their_tenant_find_nothing_of_others_where_the_settings_say_so() {
+    if !databases().contains(&Db::Postgres) {
+        return;
+    }
+    prepare(Db::Postgres);
+    block_on(async {
+        let server = TestServer::with(Db::Postgres, |config| config.database.row_security = Fence::Reads).await;
+        let acme = server.context(Person::Admin).await;
+        assert_eq!(count(&acme.reader(), "select count(*) from \"user\"").await, 4);
+        assert_eq!(
+            count(&server.world().store.read, "select count(*) from \"user\"").await,
+            5,
+            "not on the connection"
+        );
+        assert!(acme.reader().execute_unprepared("select 1").await.is_err(), "a reader does not write");
+        let (admin, stranger) = (server.as_admin().await, server.as_person(Person::Stranger).await);
+        let account = admin.post("/v1/accounts", serde_json::json!({"name": "Acme"})).await.expect(201);
+        let shapes: Vec<_> = acme.shapes().map(|shape| shape.plural.to_string()).collect();
+        for plural in shapes {
+            admin.get(&format!("/v1/{plural}?count=exact")).await.expect(200);
+        }
+        let path = format!("/v1/accounts/{}", account.id());
+        let read = admin.get(&format!("{path}?expand=owner")).await.expect(200);
+        assert_eq!(read.json["owner"]["email"], Person::Admin.email());
+        stranger.get(&path).await.expect(404);
+        server.end().await;
     });
 }

@@ -73,7 +73,7 @@ async fn person(cx: &Context, user: Uuid) -> Result<Option<Person>> {
                on credential.tenant_id = person.tenant_id and credential.user_id = person.id \
                where person.tenant_id = $1 and person.id = $2 and person.deleted_at is null";
     let values = [cx.tenant.id.into(), user.into()];
-    let row = cx.store().read.query_one_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
+    let row = cx.reader().query_one_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
     row.map(|row| {
         let (email, name) = (row.try_get("", "email")?, row.try_get("", "name")?);
         Ok(Person { id: user, email, name, hash: row.try_get("", "password_hash")? })

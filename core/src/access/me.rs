@@ -43,7 +43,7 @@ pub async fn me(cx: &Context) -> Result<Me> {
     may_act(&cx.actor, "me:read")?;
     let sql = "select id, email, name from \"user\" where tenant_id = $1 and id = $2 and deleted_at is null";
     let values = [cx.tenant.id.into(), cx.actor.user.into()];
-    let row = cx.store().read.query_one_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
+    let row = cx.reader().query_one_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
     let row = row.ok_or_else(token::invalid)?;
     Ok(Me {
         user: MyUser { id: row.try_get("", "id")?, email: row.try_get("", "email")?, name: row.try_get("", "name")? },

@@ -28,7 +28,7 @@ pub async fn named(cx: &Context, field: &str, text: &str) -> Result<Plugin> {
         (_, Some((name, release))) => col("name").eq(name).and(col("release").eq(release)),
         _ => col("name").eq(text),
     };
-    let found = newest::<Entity>(cx, &cx.store().read, condition).await?;
+    let found = newest::<Entity>(cx, &cx.reader(), condition).await?;
     found.ok_or_else(|| {
         let detail = format!("there is no plugin `{text}`; give its id, `name@version`, or its name for the newest");
         Error::invalid(field, Code::ReferenceNotFound, detail)
@@ -36,7 +36,7 @@ pub async fn named(cx: &Context, field: &str, text: &str) -> Result<Plugin> {
 }
 
 pub async fn by_id(cx: &Context, id: Uuid) -> Result<Plugin> {
-    let found = newest::<Entity>(cx, &cx.store().read, Expr::col(Alias::new("id")).eq(id)).await?;
+    let found = newest::<Entity>(cx, &cx.reader(), Expr::col(Alias::new("id")).eq(id)).await?;
     found.ok_or_else(|| Error::not_found("plugin", id))
 }
 
@@ -48,7 +48,7 @@ pub async fn load(cx: &Context, plugin: Plugin) -> Result<Artefact> {
         .and_where(Expr::col(Alias::new("tenant_id")).eq(cx.tenant.id))
         .and_where(Expr::col(Alias::new("plugin_id")).eq(plugin.id))
         .take();
-    let row = cx.store().read.query_one(&select).await?;
+    let row = cx.reader().query_one(&select).await?;
     let row = row.ok_or_else(|| Error::internal("every plugin has its bytes", plugin.id.to_string()))?;
     let bytes: Vec<u8> = row.try_get_by_index(0)?;
     Ok(Artefact { manifest: manifest(&plugin)?, digest: plugin.digest.into(), bytes: bytes.into() })

@@ -36,7 +36,7 @@ pub async fn fifths(cx: &Context, plan: &Plan) -> Result<Map<String, Json>> {
     let money = wanted.fits(InputType::Money);
     let shown =
         |sum: i64| if money { json!({"amount": decimal(sum, currency), "currency": currency}) } else { json!(sum) };
-    let rows = cx.store().read.query_all(&grouped(cx, plan, &wanted)?).await?;
+    let rows = cx.reader().query_all(&grouped(cx, plan, &wanted)?).await?;
     let groups = rows.iter().map(Group::read).collect::<Result<Vec<_>>>()?;
     let foreign: i64 = groups.iter().map(|group| group.foreign).sum();
     if foreign > 0 && money {

@@ -169,7 +169,7 @@ pub async fn best(cx: &Context, plan: &Plan, limit: u64) -> Result<Json> {
         .order_by_expr(of(&subject, "external_id").if_null(""), sea_orm::Order::Asc)
         .order_by_expr(of(&score, "subject_id"), sea_orm::Order::Asc)
         .limit(limit);
-    let rows = cx.store().read.query_all(&select).await?;
+    let rows = cx.reader().query_all(&select).await?;
     let one = |row: &sea_orm::QueryResult| -> Result<Json> {
         let (id, external): (Uuid, Option<String>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         Ok(json!({"subject_id": id, "external_id": external, "value": row.try_get_by_index::<f64>(2)?}))

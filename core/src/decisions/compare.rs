@@ -43,7 +43,7 @@ pub async fn stored(cx: &Context, plan: &Plan, page: &Page, answers: &[Vec<Answe
     if plan.installation.kind == Kind::Segmenter {
         select.and_where(col("position").eq(0));
     }
-    let rows = cx.store().read.query_all(&select).await?;
+    let rows = cx.reader().query_all(&select).await?;
     let said = |row: &QueryResult| -> Result<(Uuid, Said)> {
         let said = match plan.installation.kind {
             Kind::Scorer => (Some(row.try_get_by_index(1)?), None),
@@ -187,5 +187,5 @@ async fn moves(cx: &Context, run: Uuid) -> Result<Map<String, Json>> {
 /// A question about the answers laid aside for a run.
 async fn query(cx: &Context, sql: &str, run: Uuid) -> Result<Vec<QueryResult>> {
     let statement = Statement::from_sql_and_values(cx.backend(), sql, [cx.tenant.id.into(), run.into()]);
-    Ok(cx.store().read.query_all_raw(statement).await?)
+    Ok(cx.reader().query_all_raw(statement).await?)
 }

@@ -168,7 +168,7 @@ pub async fn find(cx: &Context, id_or_key: &str) -> Result<Installation> {
         Ok(id) => Expr::col(Alias::new("id")).eq(id),
         Err(_) => Expr::col(Alias::new("key")).eq(id_or_key),
     };
-    let found = newest::<Entity>(cx, &cx.store().read, condition).await?;
+    let found = newest::<Entity>(cx, &cx.reader(), condition).await?;
     found.ok_or_else(|| Error::not_found("installation", id_or_key))
 }
 

@@ -43,7 +43,7 @@ impl Plan {
     /// The run, its plugin or what it refers to is gone, or no longer fits together.
     pub async fn load(cx: &Context, run: Uuid) -> Result<Self> {
         let by_id = |id: Uuid| Expr::col(Alias::new("id")).eq(id);
-        let read = &cx.store().read;
+        let read = &cx.reader();
         let run = newest::<plugin_run::Entity>(cx, read, by_id(run))
             .await?
             .ok_or_else(|| Error::not_found("plugin_run", run))?;
@@ -96,7 +96,7 @@ async fn pinned(cx: &Context, run: &plugin_run::Model) -> Result<Pinned> {
         .and_where(Expr::col(Alias::new("installation_id")).eq(run.installation_id))
         .and_where(Expr::col(Alias::new("config_version")).eq(run.config_version))
         .take();
-    let row = cx.store().read.query_one(&select).await?;
+    let row = cx.reader().query_one(&select).await?;
     let row =
         row.ok_or_else(|| Error::internal("every configuration of an installation is kept", run.id.to_string()))?;
     Ok(Pinned {

@@ -149,7 +149,7 @@ async fn total(cx: &Context, plan: &Plan) -> Result<u64> {
     let table = plan.subject.shape().table();
     let id = Expr::col((table.clone(), Alias::new("id")));
     let select = Query::select().expr(id.count()).from(table).cond_where(plan.scope.clone()).take();
-    let row = cx.store().read.query_one(&select).await?;
+    let row = cx.reader().query_one(&select).await?;
     let count: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
     Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
 }
@@ -164,7 +164,7 @@ async fn keys(cx: &Context, plan: &Plan, last: Option<Uuid>) -> Result<Option<Ke
         page.and_where(id().gt(last));
     }
     page.order_by_expr(id(), sea_orm::Order::Asc).limit(SUBJECTS_PER_PAGE);
-    let ids = cx.store().read.query_all(&page).await?;
+    let ids = cx.reader().query_all(&page).await?;
     let at = |row: Option<&sea_orm::QueryResult>| row.map(|row| row.try_get_by_index::<Uuid>(0)).transpose();
     Ok(at(ids.first())?.zip(at(ids.last())?))
 }
@@ -173,7 +173,7 @@ async fn facts(cx: &Context, plan: &Plan, keys: Keys) -> Result<Vec<Facts>> {
     let (shape, wanted, as_of) = (plan.subject.shape(), plan.wanted(), plan.run.as_of);
     let mut select = metrics::select(cx, shape, plan.scope.clone(), Some(keys), &wanted, as_of)?;
     select.order_by((shape.table(), Alias::new("id")), sea_orm::Order::Asc);
-    let rows = cx.store().read.query_all(&select).await?;
+    let rows = cx.reader().query_all(&select).await?;
     rows.iter().map(|row| metrics::read(cx, row, &wanted, as_of)).collect()
 }
 

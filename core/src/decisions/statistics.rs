@@ -63,7 +63,7 @@ async fn kept(cx: &Context, plan: &Plan) -> Result<Option<Json>> {
         .order_by(Alias::new("id"), sea_orm::Order::Desc)
         .limit(1)
         .take();
-    let row = cx.store().read.query_one(&select).await?;
+    let row = cx.reader().query_one(&select).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 

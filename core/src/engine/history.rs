@@ -84,8 +84,7 @@ pub async fn changes(cx: &Context, cursor: (i64, i64), limit: u64) -> Result<Vec
     let first = if postgres { cursor.0.to_string().into() } else { cursor.0.into() };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let values = [cx.tenant.id.into(), first, cursor.1.into(), limit.into()];
-    let rows =
-        cx.store().read.query_all_raw(sea_orm::Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
+    let rows = cx.reader().query_all_raw(sea_orm::Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
     rows.iter()
         .map(|row| {
             let changed: Json = row.try_get("", "changed")?;

@@ -76,7 +76,7 @@ pub async fn list(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Page
     access::may(&cx.actor, Verb::Read, shape)?;
     past::keeps(cx, shape)?;
     let plan = Plan::of(cx, shape, query)?;
-    let db = &cx.store().read;
+    let db = &cx.reader();
     let layout = plan.layout();
     let mut rows = plan.rows(db, &layout).await?;
     let back = plan.cursor.as_ref().is_some_and(|cursor| cursor.back);

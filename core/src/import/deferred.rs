@@ -163,7 +163,7 @@ pub async fn next(cx: &Context, job: Uuid, limit: u64) -> Result<Option<(bool, V
 }
 
 async fn read(cx: &Context, select: &SelectStatement) -> Result<Vec<(u64, Vec<Cell>)>> {
-    let rows = cx.store().read.query_all(select).await?;
+    let rows = cx.reader().query_all(select).await?;
     rows.iter()
         .map(|row| {
             let line: i64 = row.try_get_by_index(0)?;

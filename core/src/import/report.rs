@@ -134,7 +134,7 @@ pub async fn page(cx: &Context, job: Uuid, after: (i64, i64), limit: u64) -> Res
         .take();
     let mut next = after;
     let mut errors = Vec::new();
-    for row in cx.store().read.query_all(&select).await? {
+    for row in cx.reader().query_all(&select).await? {
         let error = read(&row)?;
         next = (error.line, row.try_get("", "n")?);
         errors.push(error);

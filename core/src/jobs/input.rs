@@ -45,7 +45,7 @@ pub async fn read(cx: &Context, job: Uuid, n: i64) -> Result<Option<Vec<u8>>> {
         .and_where(Expr::col(Alias::new("job_id")).eq(job))
         .and_where(Expr::col(Alias::new("n")).eq(n))
         .take();
-    let row = cx.store().read.query_one(&select).await?;
+    let row = cx.reader().query_one(&select).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 

@@ -115,7 +115,7 @@ pub async fn find(cx: &Context, id: Uuid) -> Result<Job> {
         .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))
         .and_where(Expr::col(Alias::new("id")).eq(id))
         .take();
-    let row = cx.store().read.query_one(&select).await?.ok_or_else(|| Error::not_found("job", id))?;
+    let row = cx.reader().query_one(&select).await?.ok_or_else(|| Error::not_found("job", id))?;
     Ok(Job::from_query_result(&row, "")?)
 }
 

@@ -30,7 +30,7 @@ pub struct Forgotten {
 /// # Errors
 /// The database.
 pub async fn forgotten(cx: &Context, as_of: DateTime<Utc>) -> Result<Forgotten> {
-    let db = &cx.store().read;
+    let db = &cx.reader();
     let longest_days = longest(cx, as_of).await?;
     let mut open = open(cx, as_of)?;
     open.expr(Expr::val(1).count());
@@ -104,7 +104,7 @@ async fn longest(cx: &Context, as_of: DateTime<Utc>) -> Result<i64> {
         .and_where(of("closed_at").lt(as_of))
         .group_by_col((Alias::new("opportunity"), Alias::new("opened_on")));
     let mut longest = 0;
-    for row in cx.store().read.query_all(&select).await? {
+    for row in cx.reader().query_all(&select).await? {
         let (opened, closed): (NaiveDate, DateTime<Utc>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         longest = Ord::max(longest, (local_day(closed, cx.tenant.time_zone) - opened).num_days());
     }

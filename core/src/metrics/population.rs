@@ -72,7 +72,7 @@ pub async fn quantiles(
         return Ok(counts.into_iter().map(|count| Quantiles { values: Vec::new(), count }).collect());
     }
     picks.from_subquery(ranks, Alias::new("r"));
-    let row = cx.store().read.query_one(&picks).await?;
+    let row = cx.reader().query_one(&picks).await?;
     let row = row.ok_or_else(|| Error::internal("an aggregate has one row", "none came"))?;
     let mut index = 0..n;
     let mut found = Vec::with_capacity(asked.len());
@@ -117,7 +117,7 @@ async fn counts(
     for (column, _) in asked {
         select.expr(Func::count(Expr::col(Alias::new(format!("f{column}")))));
     }
-    let row = cx.store().read.query_one(&select).await?;
+    let row = cx.reader().query_one(&select).await?;
     let row = row.ok_or_else(|| Error::internal("an aggregate has one row", "none came"))?;
     let foreign = row.try_get_by_index::<Option<i64>>(0)?.unwrap_or_default();
     if foreign > 0
