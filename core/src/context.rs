@@ -14,7 +14,7 @@ use crate::{
     access::{Actor, Gate, Secrets, tenants},
     engine::{Registry, Resource, Shape},
     error::Result,
-    idempotency::{Attempt, Done, Reader, Turn},
+    idempotency::{Attempt, Done, Turn},
     ports::Sandbox,
     store::{Reader, Store},
     values::Currency,
@@ -109,18 +109,14 @@ impl Context {
         &self.world.store
     }
 
-    /// Where the call reads outside of a unit.
-    pub fn reader(&self) -> Reader<'_> {
-        Reader { store: self.store(), tenant: self.tenant.id }
-    }
-
     pub fn backend(&self) -> DbBackend {
         self.world.store.backend
     }
 
     /// Where the call reads, its own writes included: a request with a key commits only with its answer.
-    pub fn reader(&self) -> Reader {
-        Reader::of(&self.world.store, self.attempt.as_deref())
+    pub fn reader(&self) -> Reader<'_> {
+        let written = self.attempt.as_deref().and_then(Attempt::held);
+        written.map_or_else(|| Reader::Stored { store: self.store(), tenant: self.tenant.id }, Reader::Written)
     }
 
     /// Opens a unit of work. Dropping it undoes everything; [`Unit::commit`] makes it so.

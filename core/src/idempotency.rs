@@ -16,11 +16,10 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit, aead::Aead};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    ConnectionTrait, DatabaseTransaction, DbBackend, Statement,
     sea_query::{Alias, Expr, ExprTrait, OnConflict, Query},
 };
 use sha2::{Digest, Sha256};
@@ -29,7 +28,6 @@ use uuid::Uuid;
 use crate::{
     context::{Context, Unit, World},
     error::{Code, Error, Result},
-    store::Store,
 };
 
 /// How long an answer is kept.
@@ -177,7 +175,7 @@ impl Attempt {
     }
 
     /// The transaction of what waits.
-    fn held(&self) -> Option<Arc<DatabaseTransaction>> {
+    pub(crate) fn held(&self) -> Option<Arc<DatabaseTransaction>> {
         match &*locked(&self.state) {
             State::Done(done) => Some(done.txn.clone()),
             State::Open | State::Over => None,
@@ -371,55 +369,5 @@ impl Keys {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         locked(&self.0.0).remove(&self.1);
-    }
-}
-
-/// Where a request reads: what it has written itself is there, committed or not.
-pub enum Reader {
-    Pool(DatabaseConnection),
-    Written(Arc<DatabaseTransaction>),
-}
-
-impl Reader {
-    pub(crate) fn of(store: &Store, attempt: Option<&Attempt>) -> Self {
-        attempt.and_then(Attempt::held).map_or_else(|| Self::Pool(store.read.clone()), Self::Written)
-    }
-}
-
-#[async_trait]
-impl ConnectionTrait for Reader {
-    fn get_database_backend(&self) -> DbBackend {
-        match self {
-            Self::Pool(db) => db.get_database_backend(),
-            Self::Written(txn) => txn.get_database_backend(),
-        }
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        match self {
-            Self::Pool(db) => db.execute_raw(statement).await,
-            Self::Written(txn) => txn.execute_raw(statement).await,
-        }
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        match self {
-            Self::Pool(db) => db.execute_unprepared(sql).await,
-            Self::Written(txn) => txn.execute_unprepared(sql).await,
-        }
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        match self {
-            Self::Pool(db) => db.query_one_raw(statement).await,
-            Self::Written(txn) => txn.query_one_raw(statement).await,
-        }
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        match self {
-            Self::Pool(db) => db.query_all_raw(statement).await,
-            Self::Written(txn) => txn.query_all_raw(statement).await,
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The database behind everything: SQLite in one file, or PostgreSQL.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -42,10 +42,12 @@ pub enum Fence {
     Reads,
 }
 
-/// Reads of one tenant.
-pub struct Reader<'a> {
-    pub store: &'a Store,
-    pub tenant: Uuid,
+/// Where a call reads.
+pub enum Reader<'a> {
+    /// What is committed, of one tenant.
+    Stored { store: &'a Store, tenant: Uuid },
+    /// What the call itself has written, committed or not.
+    Written(Arc<DatabaseTransaction>),
 }
 
 impl Reader<'_> {
@@ -57,7 +59,10 @@ impl Reader<'_> {
 #[async_trait]
 impl ConnectionTrait for Reader<'_> {
     fn get_database_backend(&self) -> DbBackend {
-        self.store.backend
+        match self {
+            Self::Stored { store, .. } => store.backend,
+            Self::Written(txn) => txn.get_database_backend(),
+        }
     }
 
     async fn execute_raw(&self, _: Statement) -> Result<ExecResult, DbErr> {
@@ -69,23 +74,29 @@ impl ConnectionTrait for Reader<'_> {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        if self.store.fence < Fence::Reads {
-            return self.store.read.query_one_raw(statement).await;
+        match self {
+            Self::Written(txn) => txn.query_one_raw(statement).await,
+            Self::Stored { store, .. } if store.fence < Fence::Reads => store.read.query_one_raw(statement).await,
+            Self::Stored { store, tenant } => {
+                let txn = store.begin_for(*tenant).await?;
+                let row = txn.query_one_raw(statement).await?;
+                txn.rollback().await?;
+                Ok(row)
+            }
         }
-        let txn = self.store.begin_for(self.tenant).await?;
-        let row = txn.query_one_raw(statement).await?;
-        txn.rollback().await?;
-        Ok(row)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        if self.store.fence < Fence::Reads {
-            return self.store.read.query_all_raw(statement).await;
+        match self {
+            Self::Written(txn) => txn.query_all_raw(statement).await,
+            Self::Stored { store, .. } if store.fence < Fence::Reads => store.read.query_all_raw(statement).await,
+            Self::Stored { store, tenant } => {
+                let txn = store.begin_for(*tenant).await?;
+                let rows = txn.query_all_raw(statement).await?;
+                txn.rollback().await?;
+                Ok(rows)
+            }
         }
-        let txn = self.store.begin_for(self.tenant).await?;
-        let rows = txn.query_all_raw(statement).await?;
-        txn.rollback().await?;
-        Ok(rows)
     }
 }
 
