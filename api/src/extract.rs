@@ -177,13 +177,16 @@ pub struct Id(pub Uuid);
 
 impl FromRequest for Id {
     type Error = Problem;
-    type Future = std::future::Ready<Result<Self, Problem>>;
+    type Future = Extracted<Self>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let text = request.match_info().query("id");
-        let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
-        let none = || Error::NotFound { what: format!("id `{text}` is not a UUID; a record with it") }.into();
-        std::future::ready(id.map(Self).ok_or_else(none))
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (caller, text) = (Caller::from_request(request, payload), request.match_info().query("id").to_owned());
+        Box::pin(async move {
+            caller.await?; // who asks, and whether there is such a path, comes first, however long that takes
+            let id = Uuid::try_parse(&text).ok().filter(|_| text.len() == 36);
+            let none = || Error::NotFound { what: format!("id `{text}` is not a UUID; a record with it") }.into();
+            id.map(Self).ok_or_else(none)
+        })
     }
 }
 
