@@ -12,7 +12,7 @@ use ripen_core::{
     access::{Gate, Secrets},
     context::World,
     decisions,
-    engine::Registry,
+    engine::{self, Registry},
     error::{Error, Result},
     import::Import,
     jobs::{RunnerHandle, spawn_runner},
@@ -131,7 +131,7 @@ pub async fn store(config: &Config) -> Result<Store, StartError> {
     Store::open(&config.database_url(), config.database.connections).await.map_err(StartError::Database)
 }
 
-/// Brings the database to this release and answers how many migrations that took.
+/// Brings the database to this release, the words of its records too, and answers how many migrations that took.
 ///
 /// # Errors
 /// The database cannot be opened, or a migration fails.
@@ -140,6 +140,7 @@ pub async fn migrate(config: &Config) -> Result<usize, StartError> {
     let applied = async {
         let applied = pending(&store).await?;
         Migrator::up(&store.write, None).await?;
+        engine::search::fill(&store, &registry()).await?;
         if config.database.row_security > Fence::Off {
             fence(&store.write).await?;
         }

@@ -35,10 +35,10 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 }
 
 async fn list(caller: Caller, kind: Kind, parameters: Parameters, request: HttpRequest) -> Answer {
-    let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count", "known_at"];
-    let [filter, sort, fields, expand, limit, cursor, count, known_at] = parameters.take(names)?;
+    let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count", "known_at", "search"];
+    let [filter, sort, fields, expand, limit, cursor, count, known_at, search] = parameters.take(names)?;
     let (limit, count) = (number("limit", limit)?, counted(count.as_deref())?);
-    let query = ListQuery { filter: filter.map(Into::into), sort, fields, expand, limit, cursor, count };
+    let query = ListQuery { filter: filter.map(Into::into), search, sort, fields, expand, limit, cursor, count };
     let cx = known(&caller, known_at.as_deref())?;
     let page = read::list(&cx, kind.shape(), &query).await?;
     let mut answer = HttpResponse::Ok();

@@ -22,3 +22,4 @@ mod query;
 mod search;
 #[path = "../support/mod.rs"]
 mod support;
+mod words;

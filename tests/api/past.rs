@@ -3,10 +3,20 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ripen_core::context::Clock as _;
+use ripen_core::{
+    context::{Clock as _, Context},
+    engine::{
+        known,
+        read::{self, ListQuery},
+    },
+};
+use sea_orm::{
+    ConnectionTrait, DbBackend, Statement,
+    sea_query::{SelectStatement, SqliteQueryBuilder},
+};
 use serde_json::{Value as Json, json};
 
-use crate::support::{Caller, Person, TestServer, on_both};
+use crate::support::{Caller, Db, Person, TestServer, on, on_both};
 
 /// The same numbers at every run.
 struct Dice(u64);
@@ -92,13 +102,16 @@ fn draft(dice: &mut Dice, parents: &[String]) -> Json {
 
 type Holds = fn(&State, &Json) -> bool;
 
-const FILTERS: [(&str, Holds); 6] = [
+const FILTERS: [(&str, Holds); 7] = [
     ("version >= 1", |_, _| true),
     ("employees >= 10", |_, row| row["employees"].as_i64().is_some_and(|n| n >= 10)),
     ("grade IS NULL OR owner_id IS NULL", |_, row| row["grade"].is_null() || row["owner_id"].is_null()),
     ("NOT (annual_revenue < 1000 USD)", |_, row| row["annual_revenue"]["amount"] != "12.50"),
     ("updated_at >= \"2026-01-31T11:30:40.5+02:00\"", |_, row| {
         row["updated_at"].as_str() >= Some("2026-01-31T09:30:40.500Z")
+    }),
+    ("any(accounts_by_parent, employees >= 10)", |state, row| {
+        state.values().any(|child| child["parent_id"] == row["id"] && child["employees"].as_i64() >= Some(10))
     }),
     ("parent.grade = \"A\"", |state, row| parent(state, row)["grade"] == "A"),
 ];
@@ -229,4 +242,29 @@ fn a_cursor_of_one_moment_does_not_serve_another() {
             assert_eq!(refused.errors(), [("cursor", "invalid_cursor")], "{other:?}");
         }
     });
+}
+
+#[test]
+fn sqlite_reads_the_past_of_every_kind_by_its_indexes() {
+    on(Db::Sqlite, |server| async move {
+        let cx = server.context(Person::Admin).await;
+        let then = known(&cx, Some("2026-01-30T00:00:00Z")).unwrap();
+        for shape in cx.world.registry.shapes().filter(|shape| shape.logged) {
+            let list = read::statements(&then, shape, &ListQuery::default()).unwrap().remove(0).limit(51).take();
+            let plan = plan(&cx, &list).await;
+            assert!(plan.contains("MERGE (UNION ALL)"), "{}: both halves in order: {plan}", shape.name);
+            assert!(plan.contains("USING INDEX change_kind_at_idx (tenant_id=? AND kind=? AND at>?)"), "{plan}");
+            assert_eq!(
+                plan.matches("change_kind_record_id_version_idx (tenant_id=? AND kind=? AND record_id=?").count(),
+                2
+            );
+            assert_eq!(plan.matches("TEMP B-TREE").count(), 1, "only what changed since is sorted: {plan}");
+        }
+    });
+}
+
+async fn plan(cx: &Context, select: &SelectStatement) -> String {
+    let sql = format!("explain query plan {}", select.to_string(SqliteQueryBuilder));
+    let rows = cx.store().read.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
+    rows.iter().map(|row| row.try_get::<String>("", "detail").unwrap()).collect::<Vec<_>>().join("; ")
 }

@@ -4,7 +4,7 @@ mod search;
 
 use ripen_core::{
     access::Verb,
-    engine::{Field, FieldAccess, FieldType, Shape},
+    engine::{Field, FieldAccess, FieldType, Shape, search},
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -70,7 +70,11 @@ fn list(shape: &Shape, title: &str) -> Json {
     let id = format!("list_{}", shape.plural.replace('-', "_"));
     let mut operation = operation(shape, Verb::Read, &id, &format!("List {}", words(&shape.plural)), &text);
     let names = ["filter", "sort", "fields", "expand", "limit", "cursor", "count"];
-    set(&mut operation, "parameters", names.into_iter().chain(past(shape)).map(parameter).collect::<Json>());
+    set(
+        &mut operation,
+        "parameters",
+        names.into_iter().chain(past(shape)).map(parameter).chain(search(shape)).collect::<Json>(),
+    );
     let link = json!({"Link": {"description": "`next` and `prev` (RFC 8288).", "schema": {"type": "string"}}});
     let ok =
         json!({"200": {"description": "A page.", "headers": link, "content": content(&format!("{title}Page"), None)}});
@@ -81,6 +85,18 @@ fn list(shape: &Shape, title: &str) -> Json {
 /// A parameter that only kinds of the change log take.
 fn past(shape: &Shape) -> Option<&'static str> {
     shape.logged.then_some("known_at")
+}
+
+/// `search`, naming the fields it reads, where the kind has any.
+fn search(shape: &Shape) -> Option<Json> {
+    let fields = search::fields(shape).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "Words that must all be in {fields}, in any order, width and case; the last one may be unfinished. Chinese and \
+         other scripts without spaces match by what stands together, a number also by its last digits. Combines with \
+         `filter`; the order is that of `sort`."
+    );
+    let schema = json!({"type": "string", "minLength": 1, "maxLength": search::LONGEST});
+    (!fields.is_empty()).then(|| json!({"name": "search", "in": "query", "description": text, "schema": schema}))
 }
 
 fn field_list(shape: &Shape) -> String {

@@ -33,6 +33,7 @@ pub(super) struct Search {
     cursor: Option<String>,
     count: Option<Count>,
     known_at: Option<String>,
+    search: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +53,7 @@ impl Search {
     fn query(&self) -> Result<ListQuery> {
         Ok(ListQuery {
             filter: self.r#where.clone().map(Written::Json),
+            search: self.search.clone(),
             sort: listed("sort", &self.sort)?,
             fields: listed("fields", &self.fields)?,
             expand: listed("expand", &self.expand)?,

@@ -13,7 +13,7 @@ use super::{
     Field, FieldType,
     bytes::{put, put_cell, put_money},
     selection::{Expanded, Selection},
-    visible,
+    visible::visible_by_id,
 };
 use crate::{
     context::Context,
@@ -157,7 +157,7 @@ fn load<'a, C: ConnectionTrait>(
     Box::pin(async move {
         let id = selection.shape.column("id").unwrap_or(usize::MAX);
         let layout = Layout::of(selection, [id]);
-        let mut select = visible(cx, selection.shape);
+        let mut select = visible_by_id(cx, selection.shape);
         layout.add_to(&mut select, selection);
         select.and_where(Expr::col(Alias::new("id")).is_in(ids));
         let rows = db.query_all(&select).await?;

@@ -18,6 +18,7 @@ pub mod read;
 mod record;
 mod registry;
 mod relation;
+pub mod search;
 mod selection;
 mod shape;
 mod sort;

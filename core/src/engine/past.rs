@@ -46,42 +46,66 @@ pub(super) fn keeps(cx: &Context, shape: &Shape) -> Result<()> {
     Err(Error::malformed("known_at", Code::InvalidParameter, detail))
 }
 
+/// How a statement comes to the rows it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// It names their ids.
+    Id,
+    /// By any condition or order.
+    Any,
+}
+
 /// The rows of a kind under `alias`, for the `from` of a statement: its table, or what stood there at `known_at`.
 ///
-/// Cost of the past: for each row that is met, whether a change came later, which is one look into an index; and the
-/// changes of the kind since T.
-pub(super) fn rows(cx: &Context, shape: &Shape, alias: DynIden) -> TableRef {
+/// Cost of the past: for each row that is met, one look into an index whether a change came later; and, unless ids are
+/// named, the changes of the kind since T.
+pub(super) fn rows(cx: &Context, shape: &Shape, alias: DynIden, by: By) -> TableRef {
     match cx.known_at {
-        Some(at) => TableRef::SubQuery(Box::new(past(cx, shape, at)), alias),
+        Some(at) => TableRef::SubQuery(Box::new(past(cx, shape, at, by)), alias),
         None if alias == shape.table().into_iden() => shape.table().into_table_ref(),
         None => shape.table().into_table_ref().alias(alias),
     }
 }
 
-fn past(cx: &Context, shape: &Shape, at: DateTime<Utc>) -> SelectStatement {
+/// SQLite plans without knowing how many changes there are, so it is told: a `+` keeps it from reading all changes since T
+/// where the record's own few will do. And it reads the two halves as one ordered list, by the table's own indexes, only
+/// if their columns have the same affinity.
+fn past(cx: &Context, shape: &Shape, at: DateTime<Utc>, by: By) -> SelectStatement {
+    let sqlite = cx.backend() == DbBackend::Sqlite;
     let (row, change, earlier) = (Alias::new("row"), Alias::new("later"), Alias::new("earlier"));
     let of = |alias: &Alias, column: &str| Expr::col((alias.clone(), Alias::new(column)));
-    let after = |alias: &Alias| {
+    let after = |alias: &Alias, by: By| {
+        let later = match by {
+            By::Id if sqlite => Expr::cust(format!("+\"{}\".\"at\"", alias.0)),
+            _ => of(alias, "at"),
+        };
         let mut select = Query::select();
         select
             .from_as(Alias::new("change"), alias.clone())
             .and_where(of(alias, "tenant_id").eq(cx.tenant.id))
             .and_where(of(alias, "kind").eq(&*shape.name))
-            .and_where(of(alias, "at").gt(at));
+            .and_where(later.gt(at));
         select
     };
-    let mut changed = after(&change);
+    let mut changed = after(&change, By::Id);
     changed.expr(Expr::val(1)).and_where(of(&change, "record_id").eq(of(&row, "id")));
-    let mut earlier_still = after(&earlier);
+    let mut earlier_still = after(&earlier, By::Id);
     earlier_still
         .expr(Expr::val(1))
         .and_where(of(&earlier, "record_id").eq(of(&change, "record_id")))
         .and_where(of(&earlier, "version").lt(of(&change, "version")));
-    let mut before = after(&change);
+    let mut before = after(&change, by);
     before.and_where(of(&change, "before").is_not_null()).and_where(Expr::exists(earlier_still).not());
     add_columns(&mut before, cx.backend(), shape, &change);
-    Query::select()
-        .columns(shape.columns.iter().map(|column| (row.clone(), Alias::new(column.name.as_str()))))
+    let mut present = Query::select();
+    for column in &shape.columns {
+        let cell = match column.kind {
+            ColumnType::Uuid if sqlite && !is_key(column) => Expr::cust(format!("+\"{}\".\"{}\"", row.0, column.name)),
+            _ => of(&row, &column.name),
+        };
+        present.expr_as(cell, Alias::new(column.name.as_str()));
+    }
+    present
         .from_as(shape.table(), row.clone())
         .and_where(of(&row, "tenant_id").eq(cx.tenant.id))
         .and_where(Expr::exists(changed).not())
@@ -111,13 +135,20 @@ fn add_columns(select: &mut SelectStatement, backend: DbBackend, shape: &Shape, 
     }
 }
 
+fn is_key(column: &Column) -> bool {
+    ["tenant_id", "id"].contains(&column.name.as_str())
+}
+
 /// SQLite: the cell as sqlx stores it in a table, ids as bytes and instants with their offset.
 fn from_json(column: &Column, body: &str) -> String {
     let name = &column.name;
     match column.kind {
         ColumnType::Uuid => format!("unhex(replace({body} ->> '$.{name}', '-', ''))"),
-        ColumnType::TimestampWithTimeZone => format!("replace({body} ->> '$.{name}', 'Z', '+00:00')"),
-        ColumnType::Json | ColumnType::JsonBinary => format!("nullif({body} -> '$.{name}', 'null')"),
-        _ => format!("{body} ->> '$.{name}'"),
+        ColumnType::TimestampWithTimeZone => format!("cast(replace({body} ->> '$.{name}', 'Z', '+00:00') as text)"),
+        ColumnType::Json | ColumnType::JsonBinary => format!("cast(nullif({body} -> '$.{name}', 'null') as text)"),
+        ColumnType::Boolean => format!("cast({body} ->> '$.{name}' as boolean)"),
+        ColumnType::BigInteger => format!("cast({body} ->> '$.{name}' as integer)"),
+        ColumnType::Double => format!("cast({body} ->> '$.{name}' as double)"),
+        _ => format!("cast({body} ->> '$.{name}' as text)"),
     }
 }

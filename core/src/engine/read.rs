@@ -15,10 +15,11 @@ use super::{
     expand::{Layout, Printer},
     filter::{Filter, Function, Written, compile_at},
     page::segments,
-    past, print_instant, read_cell,
+    past, print_instant, read_cell, search,
     selection::Selection,
     sort::Sort,
     visible,
+    visible::visible_by_id,
 };
 use crate::{
     access::{self, Verb},
@@ -33,6 +34,8 @@ const MAX_LIMIT: u64 = 200;
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {
     pub filter: Option<Written>,
+    /// Words that the searched fields of the kind have, the last one at least begun.
+    pub search: Option<String>,
     /// `-amount,name`; without it the newest records come first.
     pub sort: Option<String>,
     /// `id,name,owner.name`; without it every field.
@@ -158,7 +161,7 @@ impl<'a> Plan<'a> {
         let sort = broken.check(Sort::parse(shape, query.sort.as_deref()))?;
         let limit = broken.check(limit(query.limit))?;
         let filter = broken.check(query.filter.as_ref().map(Written::read).transpose())?.flatten();
-        let binding = sort.as_ref().map(|sort| binding(cx, shape, sort, filter.as_ref()));
+        let binding = sort.as_ref().map(|sort| binding(cx, shape, sort, filter.as_ref(), query.search.as_deref()));
         let cursor = match (&query.cursor, &sort, &binding) {
             (Some(text), Some(sort), Some(binding)) => broken.check(open(cx, shape, sort, binding, text))?,
             _ => None,
@@ -169,6 +172,9 @@ impl<'a> Plan<'a> {
         if let Some(filter) = &filter {
             let condition = broken.check(compile_at(cx, shape, filter, shape.table().into_iden(), now))?;
             rows.cond_where(condition.unwrap_or_else(Condition::all));
+        }
+        if let Some(text) = &query.search {
+            rows.cond_where(broken.check(search::condition(cx, shape, text))?.map_or_else(Condition::all, Into::into));
         }
         match (selection, sort, limit, binding) {
             (Some(selection), Some(sort), Some(limit), Some(binding)) if broken.0.is_empty() => {
@@ -224,10 +230,11 @@ impl<'a> Plan<'a> {
 }
 
 /// Everything a cursor of this list belongs to. Relative dates count as they are written.
-fn binding(cx: &Context, shape: &Shape, sort: &Sort, filter: Option<&Filter>) -> String {
+fn binding(cx: &Context, shape: &Shape, sort: &Sort, filter: Option<&Filter>, search: Option<&str>) -> String {
     let filter = filter.map(|filter| format!(" {filter}")).unwrap_or_default();
+    let search = search.map(|text| format!(" search {text:?}")).unwrap_or_default();
     let known = cx.known_at.map(|at| format!(" known at {}", print_instant(at))).unwrap_or_default();
-    format!("{} {} {sort}{filter}{known}", cx.tenant.id, shape.name)
+    format!("{} {} {sort}{filter}{search}{known}", cx.tenant.id, shape.name)
 }
 
 fn open(cx: &Context, shape: &Shape, sort: &Sort, binding: &str, text: &str) -> Result<Cursor> {
@@ -290,7 +297,7 @@ async fn find<C: ConnectionTrait>(
     let selection = Selection::parse(cx, shape, fields, expand)?;
     let version = shape.column("version").unwrap_or(usize::MAX);
     let layout = Layout::of(&selection, [version]);
-    let mut select = visible(cx, shape);
+    let mut select = visible_by_id(cx, shape);
     layout.add_to(&mut select, &selection);
     select.and_where(Expr::col(Alias::new("id")).eq(id));
     let row = db.query_one(&select).await?.ok_or_else(|| Error::not_found(&shape.name, id))?;

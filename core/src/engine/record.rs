@@ -45,6 +45,8 @@ pub trait Record:
     const VERBS: &'static [Verb] = Verb::ALL;
     /// Every write of it is in the change log, so that its past can be read. Not so where a kind has a writer of its own.
     const LOGGED: bool = true;
+    /// What `search` reads: fields of text or JSON. Names with a space between are read as one text, `last_name first_name`.
+    const SEARCH: &'static [&'static str] = &[];
     /// A write may change what users may do: whatever is remembered of them is forgotten.
     const AFFECTS_ACCESS: bool = false;
     /// Column -> kind it refers to, beside `owner_id` and `created_by` (users).

@@ -52,6 +52,8 @@ pub struct Shape {
     pub verbs: &'static [Verb],
     /// The change log has its past.
     pub logged: bool,
+    /// See [`Record::SEARCH`].
+    pub search: &'static [&'static str],
     pub columns: Vec<Column>,
     pub fields: Vec<Field>,
     /// Sets of fields whose values no two live records share.
@@ -83,6 +85,7 @@ impl Shape {
             restricted: R::RESTRICTED,
             verbs: R::VERBS,
             logged: R::LOGGED,
+            search: R::SEARCH,
             columns,
             fields,
             unique,

@@ -5,14 +5,26 @@ use sea_orm::{
     sea_query::{Alias, DynIden, Expr, ExprTrait, IntoIden, Query, SelectStatement},
 };
 
-use super::{Scope, Shape, past::rows};
+use super::{
+    Scope, Shape,
+    past::{By, rows},
+};
 use crate::{access::Reach, context::Context};
 
 /// `SELECT .. FROM kind WHERE` the actor may see it; the caller adds columns and conditions. The rows are those of the
 /// present, or of [`Context::known_at`].
 pub fn visible(cx: &Context, shape: &Shape) -> SelectStatement {
+    start(cx, shape, By::Any)
+}
+
+/// The same where the caller names the ids of the rows.
+pub(super) fn visible_by_id(cx: &Context, shape: &Shape) -> SelectStatement {
+    start(cx, shape, By::Id)
+}
+
+fn start(cx: &Context, shape: &Shape, by: By) -> SelectStatement {
     let table = shape.table();
-    Query::select().from(rows(cx, shape, table.clone().into_iden())).cond_where(within(cx, shape, table)).take()
+    Query::select().from(rows(cx, shape, table.clone().into_iden(), by)).cond_where(within(cx, shape, table)).take()
 }
 
 /// The same as a condition on the rows of `alias`, for joins and subqueries.

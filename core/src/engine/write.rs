@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written, draft, history, move_intervals, other,
-    store,
+    search, store,
 };
 use crate::{
     access::{self, Verb},
@@ -277,6 +277,7 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
         });
     }
     history::log(unit, &shape.name, &entries).await?;
+    index::<R>(unit, shape, candidates).await?;
     if R::AFFECTS_ACCESS && !candidates.is_empty() {
         unit.changes_access();
     }
@@ -297,6 +298,28 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
     let saved: Vec<_> =
         candidates.iter().map(|c| Saved { before: c.before.clone(), after: c.after.clone(), since: c.since }).collect();
     R::effects(unit, &saved).await
+}
+
+/// The words by which the records are found, where a searched field or a deletion changed them.
+async fn index<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candidate<R::Model>]) -> Result<()> {
+    let columns = search::columns(shape);
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<_> = R::Column::iter().collect();
+    let deleted = draft::column::<R>("deleted_at")?;
+    let cells = |row: &R::Model| {
+        let living = row.get(deleted) == Value::ChronoDateTimeUtc(None);
+        living.then(|| columns.iter().filter_map(|i| all.get(*i)).map(|column| row.get(*column)).collect::<Vec<_>>())
+    };
+    let mut records = Vec::with_capacity(candidates.len());
+    for c in candidates {
+        let after = cells(&c.after);
+        if c.before.as_ref().and_then(cells) != after {
+            records.push((id_of::<R>(&c.after)?, after));
+        }
+    }
+    search::put(&unit.txn, unit.cx.tenant.id, shape, &records).await
 }
 
 fn row<R: Record>(candidate: &Candidate<R::Model>) -> Result<store::Row> {

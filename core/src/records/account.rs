@@ -128,6 +128,7 @@ impl Record for Entity {
     const REFERENCES: &'static [(&'static str, &'static str)] =
         &[("parent_id", "account"), ("referred_by_id", "account")];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("kind", "company"), ("lifecycle", "prospect")];
+    const SEARCH: &'static [&'static str] = &["name", "registration_id", "tax_id", "website", "phone", "external_id"];
 
     fn example() -> Json {
         json!({"name": "Acme Corporation", "kind": "company", "country": "US", "employees": 2822,

@@ -79,6 +79,8 @@ impl Record for Entity {
     const SCOPE: Scope = Scope::Owner;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("account_id", "account")];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("name_order", "western")];
+    const SEARCH: &'static [&'static str] =
+        &["last_name first_name", "title", "email", "phone", "other_emails", "other_phones", "external_id"];
 
     fn example() -> Json {
         json!({"first_name": "Wile", "last_name": "Coyote", "title": "Head of Purchasing", "email": "wile@example.com",

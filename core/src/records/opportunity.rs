@@ -105,6 +105,7 @@ impl Record for Entity {
     const REFERENCES: &'static [(&'static str, &'static str)] =
         &[("account_id", "account"), ("product_id", "product"), ("pipeline_id", "pipeline"), ("stage_id", "stage")];
     const HISTORY: &'static [&'static str] = &["closed_at"];
+    const SEARCH: &'static [&'static str] = &["name", "competitor", "external_id"];
 
     fn example() -> Json {
         json!({"name": "Acme: 20 licences", "opened_on": "2026-01-05", "expected_close_on": "2026-03-31",

@@ -70,6 +70,7 @@ impl Record for Entity {
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("account_id", "account")];
     const UNIQUE: &'static [&'static [&'static str]] = &[&["number"]];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("state", "draft")];
+    const SEARCH: &'static [&'static str] = &["number", "external_id"];
 
     fn example() -> Json {
         json!({"number": "2026-0042", "placed_on": "2026-01-12", "due_on": "2026-02-12",

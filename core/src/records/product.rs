@@ -60,6 +60,7 @@ impl Record for Entity {
     const SCOPE: Scope = Scope::Tenant;
     const UNIQUE: &'static [&'static [&'static str]] = &[&["sku"]];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("active", "true")];
+    const SEARCH: &'static [&'static str] = &["name", "sku", "family", "external_id"];
 
     fn example() -> Json {
         json!({"sku": "GTX-PRO", "name": "GTX Pro", "family": "GTX", "unit": "licence",

@@ -51,6 +51,7 @@ impl Record for Entity {
     const SCOPE: Scope = Scope::Tenant;
     const AFFECTS_ACCESS: bool = true;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("parent_id", "team"), ("lead_id", "user")];
+    const SEARCH: &'static [&'static str] = &["name"];
 
     fn example() -> Json {
         json!({"name": "Key accounts", "kind": "team"})

@@ -117,6 +117,7 @@ impl Record for Entity {
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("manager_id", "user")];
     const UNIQUE: &'static [&'static [&'static str]] = &[&["email"]];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("role", "rep"), ("state", "active")];
+    const SEARCH: &'static [&'static str] = &["name", "email", "phone_extension"];
 
     fn example() -> Json {
         json!({"email": "ann@example.com", "name": "Ann Archer", "role": "rep", "time_zone": "Europe/Berlin"})

@@ -41,6 +41,7 @@ fn question() -> Json {
             "expand": names("Relations to answer with as objects beside their ids."),
             "limit": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
             "cursor": {"type": "string", "description": "`page.next` or `page.prev` of an earlier answer to the same question."},
+            "search": {"type": "string", "description": "Words, as the parameter `search` of the list; kinds without it refuse."},
             "known_at": {"type": "string", "format": "date-time", "description": "As the system knew it then."},
             "count": {"type": "string", "enum": ["exact"], "description": "Also counts all records, as `page.total`."},
         },

@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     engine::{
         Field, FieldType, Shape,
-        past::rows,
+        past::{By, rows},
         relation::{Referring, Relation, referring, relation, relations},
         selection, within,
     },
@@ -158,7 +158,7 @@ impl Compiler<'_> {
             refers = refers.and(there.column(kind, 0)?.eq(&*place.shape.name));
         }
         let condition = self.filter(&there, &any.filter);
-        Ok(Condition::all().add(self.exists(&there, refers, condition)))
+        Ok(Condition::all().add(self.exists(&there, By::Any, refers, condition)))
     }
 
     /// A related record exists for which `inner` holds. Where it may be of several kinds, those that lack the field do
@@ -181,7 +181,7 @@ impl Compiler<'_> {
                 }
             };
             let id = there.id().eq(at.column(relation.id, 0)?);
-            let mut one = Condition::all().add(self.exists(&there, id, condition));
+            let mut one = Condition::all().add(self.exists(&there, By::Id, id, condition));
             if let Some(kind) = relation.kind {
                 one = one.add(at.column(kind, 0)?.eq(&*target.name));
             }
@@ -203,12 +203,12 @@ impl Compiler<'_> {
     }
 
     /// A record that the actor may see is there.
-    fn exists(&self, there: &Place<'_>, linked: Expr, condition: Condition) -> Expr {
+    fn exists(&self, there: &Place<'_>, by: By, linked: Expr, condition: Condition) -> Expr {
         let visible = within(self.cx, there.shape, there.alias.clone());
         Expr::exists(
             Query::select()
                 .expr(Expr::val(1))
-                .from(rows(self.cx, there.shape, there.alias.clone()))
+                .from(rows(self.cx, there.shape, there.alias.clone(), by))
                 .cond_where(visible.add(linked).add(condition))
                 .take(),
         )

@@ -1,0 +1,217 @@
+//! Texts into tokens, one rule for what is stored and what is looked for, so that both databases find the same.
+//!
+//! Letters are folded (NFKC, then case), and whatever is no letter, digit or mark separates. Scripts without spaces
+//! between words, Chinese above all, give every character and every two neighbours; other scripts give words. Numbers of
+//! five digits and more also give their ends of four digits and more: a telephone number is known by its last digits.
+
+use std::collections::BTreeSet;
+
+use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
+
+/// Raised when the rule changes, so that stored tokens are made anew.
+pub(super) const RULE: u32 = 1;
+/// Letters of a token; what follows counts neither here nor there.
+const LETTERS: usize = 64;
+/// Distinct tokens of a record, the first ones of its fields in their order.
+const TOKENS: usize = 1000;
+/// From this many digits on a text of nothing but digits and separators is one number: `+86 138-0013-8000`.
+const NUMBER: usize = 7;
+const SHORTEST_END: usize = 4;
+
+/// Adds the tokens of one field's text.
+pub(super) fn add(tokens: &mut BTreeSet<String>, text: &str) {
+    let mut add = |token: String| {
+        if tokens.len() < TOKENS {
+            tokens.insert(token);
+        }
+    };
+    let folded = fold(text);
+    number(&folded).into_iter().flat_map(|number| ends(&number)).for_each(&mut add);
+    for run in runs(&folded, true) {
+        match run {
+            Run::Word(word) => ends(&word).into_iter().for_each(&mut add),
+            Run::Dense(run) => {
+                let pairs = run.windows(2).map(|pair| pair.iter().collect());
+                run.iter().map(char::to_string).chain(pairs).for_each(&mut add);
+            }
+        }
+    }
+}
+
+/// What a record must have to be found: every word, or the number that the text is as a whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub words: Vec<Token>,
+    pub number: Option<Token>,
+}
+
+/// `prefix`: as the beginning of a stored token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub text: String,
+    pub prefix: bool,
+}
+
+/// The tokens of a text that is looked for; no words where it has no letter and no digit. Its last word may be unfinished.
+pub(super) fn wanted(text: &str) -> Wanted {
+    let folded = fold(text);
+    let runs = runs(&folded, false);
+    let last = runs.len().saturating_sub(1);
+    let mut words: Vec<Token> = Vec::new();
+    for (place, run) in runs.into_iter().enumerate() {
+        let found = match run {
+            Run::Word(word) => vec![Token { text: word, prefix: place == last }],
+            Run::Dense(run) if run.len() == 1 => vec![Token { text: run.iter().collect(), prefix: false }],
+            Run::Dense(run) => {
+                run.windows(2).map(|pair| Token { text: pair.iter().collect(), prefix: false }).collect()
+            }
+        };
+        for token in found {
+            if !words.contains(&token) {
+                words.push(token);
+            }
+        }
+    }
+    Wanted { words, number: number(&folded).map(|text| Token { text, prefix: true }) }
+}
+
+/// Width, compatibility forms and case folded. Upper case first: what has no lower case of its own (ß, ς) is then equal
+/// to what it is written as elsewhere.
+fn fold(text: &str) -> String {
+    text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
+}
+
+/// The digits of a text that is one number.
+fn number(folded: &str) -> Option<String> {
+    let digits: String = folded.chars().filter(char::is_ascii_digit).take(LETTERS).collect();
+    let plain = folded.chars().all(|c| c.is_ascii_digit() || " +-.()/".contains(c));
+    (plain && digits.len() >= NUMBER).then_some(digits)
+}
+
+/// The word, and the ends of a number.
+fn ends(word: &str) -> Vec<String> {
+    let number = word.len() > SHORTEST_END && word.bytes().all(|byte| byte.is_ascii_digit());
+    let last = if number { word.len() - SHORTEST_END } else { 0 };
+    (0..=last).filter_map(|from| word.get(from..).map(str::to_owned)).collect()
+}
+
+enum Run {
+    Word(String),
+    Dense(Vec<char>),
+}
+
+/// `joined`: spaces do not end a run of a script without spaces, so that 王 小明 holds 王小明 too.
+fn runs(folded: &str, joined: bool) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut open = false;
+    for c in folded.chars() {
+        let belongs = c.is_alphanumeric() || (open && is_combining_mark(c));
+        if !belongs {
+            open = open && joined && c == ' ' && matches!(runs.last(), Some(Run::Dense(_)));
+            continue;
+        }
+        match runs.last_mut().filter(|_| open) {
+            Some(Run::Dense(run)) if is_dense(c) => run.push(c),
+            Some(Run::Word(word)) if !is_dense(c) => {
+                if word.chars().count() < LETTERS {
+                    word.push(c);
+                }
+            }
+            _ if is_dense(c) => runs.push(Run::Dense(vec![c])),
+            _ => runs.push(Run::Word(c.to_string())),
+        }
+        open = true;
+    }
+    runs
+}
+
+/// Scripts that put no spaces between words, or glue particles to them.
+fn is_dense(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0E00..=0x0EFF // Thai, Lao
+        | 0x1000..=0x109F | 0x1780..=0x17FF // Burmese, Khmer
+        | 0x1100..=0x11FF | 0xAC00..=0xD7FF // Hangul
+        | 0x3005..=0x3007 | 0x3040..=0x312F | 0x31A0..=0x31BF | 0x31F0..=0x31FF // kana, bopomofo
+        | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0x20000..=0x3FFFF) // Han
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(text: &str) -> Vec<String> {
+        let mut tokens = BTreeSet::new();
+        add(&mut tokens, text);
+        tokens.into_iter().collect()
+    }
+
+    /// Every word is there, or the number is.
+    fn finds(query: &str, text: &str) -> bool {
+        let (tokens, wanted) = (tokens(text), wanted(query));
+        let has = |token: &Token| {
+            tokens.iter().any(|there| if token.prefix { there.starts_with(&token.text) } else { *there == token.text })
+        };
+        (!wanted.words.is_empty() && wanted.words.iter().all(has)) || wanted.number.as_ref().is_some_and(has)
+    }
+
+    #[test]
+    fn words_are_folded_and_split_at_what_is_no_letter() {
+        assert_eq!(tokens("  Ｏ'Brien & Söhne-GROß\0 "), ["brien", "gross", "o", "söhne"]);
+        assert_eq!(tokens("ΟΔΟΣ οδος"), ["οδοσ"]);
+        assert_eq!(tokens("ann.archer@Example.com"), ["ann", "archer", "com", "example"]);
+        assert_eq!(tokens("!!! … \u{301}"), Vec::<String>::new());
+        assert_eq!(tokens("x\u{301}y"), ["x\u{301}y"], "a mark stays with its letter");
+    }
+
+    #[test]
+    fn scripts_without_spaces_give_characters_and_pairs() {
+        assert_eq!(tokens("北京A4紙"), ["a4", "京", "北", "北京", "紙"]);
+        assert_eq!(tokens("王 小明"), ["小", "小明", "明", "王", "王小"]);
+        assert_eq!(tokens("王、小"), ["小", "王"]);
+    }
+
+    #[test]
+    fn what_was_stored_is_found_as_people_type_it() {
+        for (query, text) in [
+            ("acm", "ACME Ltd"),
+            ("ltd acme", "ACME Ltd"),
+            ("ＡＣＭＥ", "acme"),
+            ("京公", "北京公司"),
+            ("公", "北京公司"),
+            ("王小明", "王 小明"),
+            ("王 小明", "王小明"),
+            ("8000", "+8613800138000"),
+            ("138-0013-8000", "+8613800138000"),
+            ("+86 138 0013 8000", "+8613800138000"),
+            ("0013", "+8613800138000"),
+            ("2024-001234", "Contract 2024-001234 of May"),
+            ("001234", "Contract 2024-001234"),
+            ("archer@exam", "ann.archer@example.com"),
+            ("straße", "STRASSE"),
+        ] {
+            assert!(finds(query, text), "{query} in {text}");
+        }
+        for (query, text) in [
+            ("cme", "ACME Ltd"),
+            ("ac ltd", "ACME Ltd"),
+            ("北公", "北京公司"),
+            ("acme inc", "ACME Ltd"),
+            ("138-0013-8001", "+8613800138000"),
+            ("12 34", "1234"),
+            ("", "anything"),
+            ("%", "100 %"),
+        ] {
+            assert!(!finds(query, text), "{query} in {text}");
+        }
+    }
+
+    #[test]
+    fn the_number_and_the_length_of_tokens_are_bounded() {
+        let words: Vec<String> = (0..5000).map(|n| format!("w{n}")).collect();
+        assert_eq!(tokens(&words.join(" ")).len(), TOKENS);
+        let long = "x".repeat(10_000);
+        assert_eq!(tokens(&long), ["x".repeat(LETTERS)]);
+        assert!(finds(&long, &format!("{long}yz")), "what is cut off counts on neither side");
+        assert!(tokens(&"7".repeat(10_000)).len() <= LETTERS);
+    }
+}
