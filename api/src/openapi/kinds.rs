@@ -1,10 +1,11 @@
 //! The generic operations on a kind, and its three schemas: what is read, what creates, what patches.
 
 mod search;
+mod text;
 
 use ripen_core::{
     access::Verb,
-    engine::{Field, FieldAccess, FieldType, Shape, search},
+    engine::{Field, FieldAccess, FieldType, Shape},
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -73,7 +74,7 @@ fn list(shape: &Shape, title: &str) -> Json {
     set(
         &mut operation,
         "parameters",
-        names.into_iter().chain(past(shape)).map(parameter).chain(search(shape)).collect::<Json>(),
+        names.into_iter().chain(past(shape)).map(parameter).chain(text::parameter(shape)).collect::<Json>(),
     );
     let link = json!({"Link": {"description": "`next` and `prev` (RFC 8288).", "schema": {"type": "string"}}});
     let ok =
@@ -85,18 +86,6 @@ fn list(shape: &Shape, title: &str) -> Json {
 /// A parameter that only kinds of the change log take.
 fn past(shape: &Shape) -> Option<&'static str> {
     shape.logged.then_some("known_at")
-}
-
-/// `search`, naming the fields it reads, where the kind has any.
-fn search(shape: &Shape) -> Option<Json> {
-    let fields = search::fields(shape).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let text = format!(
-        "Words that must all be in {fields}, in any order, width and case; the last one may be unfinished. Chinese and \
-         other scripts without spaces match by what stands together, a number also by its last digits. Combines with \
-         `filter`; the order is that of `sort`."
-    );
-    let schema = json!({"type": "string", "minLength": 1, "maxLength": search::LONGEST});
-    (!fields.is_empty()).then(|| json!({"name": "search", "in": "query", "description": text, "schema": schema}))
 }
 
 fn field_list(shape: &Shape) -> String {
