@@ -21,7 +21,7 @@ use crate::{
 /// The parameters of a list, as members.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Search {
+pub(super) struct Question {
     r#where: Option<Json>,
     #[serde(default)]
     sort: Vec<String>,
@@ -42,14 +42,14 @@ enum Count {
     Exact,
 }
 
-pub(super) async fn search(caller: Caller, kind: Readable, parameters: Parameters, body: Body<Search>) -> Answer {
+pub(super) async fn search(caller: Caller, kind: Readable, parameters: Parameters, body: Body<Question>) -> Answer {
     let [] = parameters.take([])?;
     let cx = known(&caller, body.0.known_at.as_deref()).map_err(in_body)?;
     let page = read::list(&cx, kind.shape(), &body.0.query()?).await.map_err(in_body)?;
     Ok(HttpResponse::Ok().content_type(JSON).body(page.body))
 }
 
-impl Search {
+impl Question {
     fn query(&self) -> Result<ListQuery> {
         Ok(ListQuery {
             filter: self.r#where.clone().map(Written::Json),
