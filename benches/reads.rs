@@ -97,7 +97,12 @@ async fn measure(title: &str, cx: &Context, reads: Vec<(&str, Option<&str>, Read
 
 fn list(filter: Option<&str>, search: Option<&str>, sort: Option<&str>) -> Read {
     let own = |text: Option<&str>| text.map(str::to_owned);
-    Read::List(ListQuery { filter: own(filter), search: own(search), sort: own(sort), ..ListQuery::default() })
+    Read::List(ListQuery {
+        filter: own(filter).map(Into::into),
+        search: own(search),
+        sort: own(sort),
+        ..ListQuery::default()
+    })
 }
 
 fn main() {
