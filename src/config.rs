@@ -57,6 +57,10 @@ pub struct RequestLimits {
     pub body_s: u64,
     /// Seconds for the head of a request to arrive.
     pub head_s: u64,
+    /// Streams of changes that a tenant may have open at once.
+    pub streams: usize,
+    /// Seconds after which a stream that has nothing to say shows that it lives.
+    pub heartbeat_s: u64,
 }
 
 /// What argon2id spends on one password.
@@ -118,7 +122,7 @@ impl Default for Server {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, body_s: 30, head_s: 10 }
+        Self { body_bytes: 1 << 20, body_s: 30, head_s: 10, streams: 50, heartbeat_s: 15 }
     }
 }
 
@@ -190,7 +194,12 @@ impl Config {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        Limits { body: self.limits.body_bytes, body_time: Duration::from_secs(self.limits.body_s) }
+        let RequestLimits { body_bytes, body_s, heartbeat_s, .. } = self.limits;
+        Limits {
+            body: body_bytes,
+            body_time: Duration::from_secs(body_s),
+            heartbeat: Duration::from_secs(heartbeat_s.max(1)),
+        }
     }
 }
 

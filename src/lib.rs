@@ -7,12 +7,12 @@ mod outside;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use ripen_api::{App, Catalogue, Document, Http, Metrics, Readiness};
+use ripen_api::{App, Catalogue, Document, Http, Metrics, Readiness, Slots};
 use ripen_core::{
     access::{Gate, Secrets},
     context::World,
     decisions,
-    engine::{self, Registry},
+    engine::{self, Registry, adopt},
     error::{Error, Result},
     import::Import,
     jobs::{RunnerHandle, spawn_runner},
@@ -70,6 +70,7 @@ pub async fn build(config: &Config, outside: Outside) -> Result<Server, StartErr
         catalogue,
         metrics: Metrics::new()?,
         limits: config.limits(),
+        streams: Slots::new("streams of changes", config.limits.streams),
         readiness: Arc::new(AtHead(world.store.clone())),
         stopping: false.into(),
         world: world.clone(),
@@ -93,6 +94,7 @@ pub async fn world(config: &Config, outside: Outside) -> Result<Arc<World>, Star
         behind => return Err(StartError::Behind(behind)),
     }
     let store = fenced(store, config).await?;
+    adopt(&store).await.map_err(StartError::Database)?;
     let secrets = Secrets::load(&store).await.map_err(StartError::Database)?;
     let host = Host::new(HostSettings {
         compiler: compiler(),

@@ -91,7 +91,7 @@ fn attempt(request: &HttpRequest) -> Option<Arc<Attempt>> {
     request.extensions().get().cloned()
 }
 
-fn bearer(request: &HttpRequest) -> Result<String, Error> {
+pub(crate) fn bearer(request: &HttpRequest) -> Result<String, Error> {
     let unauthenticated =
         |detail: &str| Error::Unauthenticated { code: Code::Unauthenticated, detail: detail.to_owned() };
     let header = single(request, header::AUTHORIZATION.as_str())?
@@ -359,4 +359,6 @@ pub struct Limits {
     pub body: usize,
     /// For a JSON body to arrive.
     pub body_time: Duration,
+    /// After which a stream that has nothing to say shows that it lives.
+    pub heartbeat: Duration,
 }

@@ -34,7 +34,8 @@ async fn livez(parameters: Parameters) -> Result<HttpResponse, Problem> {
 
 /// Whether requests can be served
 ///
-/// Asks the database, and whether its tables are those of this release.
+/// Asks the database, and whether its tables are those of this release. `feed_lag_s` is the age in seconds of the oldest
+/// change that an open transaction keeps from readers of the change log.
 #[utoipa::path(get, path = "/readyz", operation_id = "get_readiness", tag = "server", extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "Requests can be served.")))]
 async fn readyz(app: web::Data<App>, parameters: Parameters) -> Result<HttpResponse, Problem> {
@@ -53,5 +54,6 @@ async fn readyz(app: web::Data<App>, parameters: Parameters) -> Result<HttpRespo
         }
     };
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    Ok(answer.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": status})))
+    let lag = if ready { tokio::time::timeout(PATIENCE, app.feed_lag()).await.ok().and_then(Result::ok) } else { None };
+    Ok(answer.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": status, "feed_lag_s": lag})))
 }

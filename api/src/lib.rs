@@ -13,6 +13,7 @@ mod problem;
 mod resources;
 pub mod routes;
 mod server;
+mod slots;
 
 pub use self::{
     extract::Limits,
@@ -20,6 +21,7 @@ pub use self::{
     openapi::Document,
     problem::{Catalogue, Problem, chain},
     server::{App, Http, Readiness, Settings, start},
+    slots::Slots,
 };
 
 const JSON: &str = "application/json";

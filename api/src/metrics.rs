@@ -1,7 +1,7 @@
 //! Figures for Prometheus, at `/metrics`.
 
 use actix_web::{HttpResponse, web};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
 use ripen_core::error::Error;
 use utoipa::OpenApi;
 
@@ -12,6 +12,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     seconds: HistogramVec,
+    feed_lag: Gauge,
 }
 
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -29,9 +30,14 @@ impl Metrics {
             registry: Registry::new(),
             requests: IntCounterVec::new(requests, &["route", "method", "status"])?,
             seconds: HistogramVec::new(seconds.buckets(SECONDS.to_vec()), &["route", "method"])?,
+            feed_lag: Gauge::new(
+                "ripen_feed_lag_seconds",
+                "Age of the oldest change that an open transaction keeps from readers of the change log",
+            )?,
         };
         metrics.register(metrics.requests.clone())?;
         metrics.register(metrics.seconds.clone())?;
+        metrics.register(metrics.feed_lag.clone())?;
         Ok(metrics)
     }
 
@@ -63,6 +69,9 @@ pub(crate) struct Doc;
     responses((status = 200, description = "The figures.", content_type = "text/plain", body = String)))]
 async fn metrics(app: web::Data<App>, parameters: Parameters) -> Result<HttpResponse, Problem> {
     let [] = parameters.take([])?;
+    if let Ok(lag) = app.feed_lag().await {
+        app.metrics.feed_lag.set(lag); // else the last one known: the database's own figures tell of its outage
+    }
     let text = TextEncoder::new()
         .encode_to_string(&app.metrics.registry.gather())
         .map_err(|source| Error::internal("metrics can be printed", source))?;

@@ -17,10 +17,11 @@ use actix_web::{
     web,
 };
 use async_trait::async_trait;
-use ripen_core::{context::World, error::Result};
+use ripen_core::{context::World, engine::lag, error::Result};
 
 use crate::{
-    Catalogue, Document, Limits, Metrics, docs, health, idempotency, log, metrics, openapi, problem, resources, routes,
+    Catalogue, Document, Limits, Metrics, Slots, docs, health, idempotency, log, metrics, openapi, problem, resources,
+    routes,
 };
 
 /// What every handler may reach.
@@ -30,9 +31,17 @@ pub struct App {
     pub catalogue: Catalogue,
     pub metrics: Metrics,
     pub limits: Limits,
+    pub streams: Arc<Slots>,
     pub readiness: Arc<dyn Readiness>,
     /// Set when the process was told to end: `/readyz` says so while requests are finished.
     pub stopping: AtomicBool,
+}
+
+impl App {
+    /// Seconds by which readers of the change log are behind it.
+    pub(crate) async fn feed_lag(&self) -> Result<f64> {
+        Ok(lag(&self.world.store, self.world.clock.now()).await?.as_seconds_f64())
+    }
 }
 
 /// Whether requests can be served.
@@ -96,9 +105,10 @@ pub fn start(app: App, settings: &Settings) -> io::Result<Http> {
 }
 
 impl Http {
-    /// From now on `/readyz` answers that the server is stopping; requests are still served.
+    /// From now on `/readyz` answers that the server is stopping and streams end; requests are still served.
     pub fn drain(&self) {
         self.app.stopping.store(true, Ordering::Relaxed);
+        self.app.world.committed.notify_waiters(); // streams, which would not end otherwise
     }
 
     /// Takes no new connection, finishes open requests and ends.

@@ -10,6 +10,7 @@ mod m20261122_000004_intervals;
 mod m20261122_000010_jobs;
 mod m20261122_000020_access;
 mod m20261122_000030_plugins;
+mod m20261125_000010_feed;
 mod m20261125_000020_change_by_time;
 mod m20261125_000021_search;
 mod m20261125_000030_idempotency;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000010_jobs::Migration),
             Box::new(m20261122_000020_access::Migration),
             Box::new(m20261122_000030_plugins::Migration),
+            Box::new(m20261125_000010_feed::Migration),
             Box::new(m20261125_000020_change_by_time::Migration),
             Box::new(m20261125_000021_search::Migration),
             Box::new(m20261125_000030_idempotency::Migration),

@@ -9,6 +9,7 @@
 )]
 
 mod auth;
+mod changes;
 mod contract;
 mod corpora;
 mod every_kind;

@@ -123,6 +123,9 @@ fn another_tenant_finds_nothing_by_any_operation() {
             if right == "public" || path.starts_with("/v1/me") {
                 continue; // about the caller alone
             }
+            if operation["responses"]["200"]["content"].get("text/event-stream").is_some() {
+                continue; // does not end by itself; has a test of its own
+            }
             let kind = path.split('/').nth(2).unwrap_or_default();
             let id = ours.get(kind).map_or("01939e2b-6c00-7000-8000-000000000001", String::as_str);
             let request = stranger.request(&method.to_ascii_uppercase(), &path.replace("{id}", id));

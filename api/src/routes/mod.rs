@@ -2,6 +2,7 @@
 //! `Doc` that describes them.
 
 mod auth;
+mod changes;
 mod imports;
 mod jobs;
 mod plugins;
@@ -12,13 +13,18 @@ use utoipa::OpenApi;
 /// Registers every action. Routes here come before the generic resource: for a method they do not take, the generic
 /// one is asked next.
 pub(crate) fn all(cfg: &mut web::ServiceConfig) {
-    cfg.configure(auth::routes).configure(imports::routes).configure(jobs::routes).configure(plugins::routes);
+    cfg.configure(auth::routes)
+        .configure(changes::routes)
+        .configure(imports::routes)
+        .configure(jobs::routes)
+        .configure(plugins::routes);
 }
 
 /// The descriptions of the same.
 pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
     vec![
         auth::Doc::openapi(),
+        changes::Doc::openapi(),
         imports::Doc::openapi(),
         jobs::Doc::openapi(),
         plugins::Doc::openapi(),

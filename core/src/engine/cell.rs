@@ -5,7 +5,7 @@ use sea_orm::{ColumnType, DbErr, QueryResult, Value};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::{date, instant};
+use super::{date, instant, print_instant};
 
 /// Reads a cell as the value that would be bound to write it.
 pub fn read_cell(row: &QueryResult, index: usize, kind: &ColumnType) -> Result<Value, DbErr> {
@@ -17,6 +17,22 @@ pub fn read_cell(row: &QueryResult, index: usize, kind: &ColumnType) -> Result<V
         ColumnType::Date => row.try_get_by_index::<Option<NaiveDate>>(index)?.into(),
         ColumnType::TimestampWithTimeZone => row.try_get_by_index::<Option<DateTime<Utc>>>(index)?.into(),
         ColumnType::Json | ColumnType::JsonBinary => row.try_get_by_index::<Option<Json>>(index)?.into(),
+        _ => row.try_get_by_index::<Option<String>>(index)?.into(),
+    })
+}
+
+/// The same as JSON, as a record's change log keeps it and [`bind_cell`] takes it.
+pub(super) fn json_cell(row: &QueryResult, index: usize, kind: &ColumnType) -> Result<Json, DbErr> {
+    Ok(match kind {
+        ColumnType::Uuid => row.try_get_by_index::<Option<Uuid>>(index)?.map(|id| id.to_string()).into(),
+        ColumnType::Boolean => row.try_get_by_index::<Option<bool>>(index)?.into(),
+        ColumnType::BigInteger => row.try_get_by_index::<Option<i64>>(index)?.into(),
+        ColumnType::Double => row.try_get_by_index::<Option<f64>>(index)?.into(),
+        ColumnType::Date => row.try_get_by_index::<Option<NaiveDate>>(index)?.map(|day| day.to_string()).into(),
+        ColumnType::TimestampWithTimeZone => {
+            row.try_get_by_index::<Option<DateTime<Utc>>>(index)?.map(print_instant).into()
+        }
+        ColumnType::Json | ColumnType::JsonBinary => row.try_get_by_index::<Option<Json>>(index)?.unwrap_or_default(),
         _ => row.try_get_by_index::<Option<String>>(index)?.into(),
     })
 }

@@ -46,7 +46,7 @@ impl Cursor {
         })
     }
 
-    fn try_open(secret: &[u8; 32], binding: &str, kinds: &[&ColumnType], text: &str) -> Option<Self> {
+    pub fn try_open(secret: &[u8; 32], binding: &str, kinds: &[&ColumnType], text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE>()?;
         let payload = Payload { msg: sealed, aad: binding.as_bytes() };

@@ -7,6 +7,7 @@ mod cell;
 pub(crate) mod cursor;
 mod draft;
 mod expand;
+pub mod feed;
 mod field;
 pub mod filter;
 mod history;
@@ -30,7 +31,7 @@ pub use self::{
     cell::{bind_cell, read_cell},
     draft::merge,
     field::{Field, FieldAccess, FieldType, date, instant, print_instant},
-    history::{Change, changes},
+    history::{Change, adopt, changes, lag},
     intervals::{Interval, Move, move_intervals},
     other::{follow_up, load},
     past::known,

@@ -30,12 +30,17 @@ fn start(cx: &Context, shape: &Shape, by: By) -> SelectStatement {
 /// The same as a condition on the rows of `alias`, for joins and subqueries.
 pub fn within(cx: &Context, shape: &Shape, alias: impl IntoIden) -> Condition {
     let alias = alias.into_iden();
+    reachable(cx, shape, &alias).add(Expr::col((alias, Alias::new("deleted_at"))).is_null())
+}
+
+/// The same whether the record lives or was deleted: for the change log, which tells of both.
+pub(super) fn reachable(cx: &Context, shape: &Shape, alias: &DynIden) -> Condition {
     let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
-    let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id)).add(of("deleted_at").is_null());
+    let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id));
     match (&cx.actor.reach, shape.scope) {
         (Reach::All, _) | (_, Scope::Tenant) => base,
         (Reach::Users(users), Scope::Owner) => base.add(of("owner_id").is_in(users.iter().copied())),
-        (Reach::Users(_), Scope::Subject) => base.add(subjects(cx, &alias)),
+        (Reach::Users(_), Scope::Subject) => base.add(subjects(cx, alias)),
     }
 }
 

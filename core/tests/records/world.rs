@@ -217,7 +217,7 @@ pub async fn trail(of: &Fixture) -> Vec<Change> {
     let row = of.cx.store().read.query_one_raw(count).await.unwrap().unwrap();
     let stored: i64 = row.try_get_by_index(0).unwrap();
     for _ in 0..2000 {
-        let shown = changes(&of.cx, (0, 0), 1000).await.unwrap();
+        let shown = changes(&of.cx, (0, 0), &[], 1000).await.unwrap();
         if i64::try_from(shown.len()).unwrap() == stored {
             return shown;
         }
