@@ -203,7 +203,7 @@ all() { # rows operations
         serves "$path" || { echo "$db $size: the product does not serve $path"; continue; } ;;
     esac
     case $operation in
-      export | import) connections=1 ;;
+      export | import | contains | aggregate) connections=1 ;;
       batch) connections="1 4" ;;
       *) connections="1 32" ;;
     esac

@@ -18,6 +18,7 @@ def runs(path):
         figures = [[float(figure) for figure in line.split()] for line in lines]
     assert figures, f"{path} has no runs"
     *medians, _ = (statistics.median(column) for column in zip(*figures))
+    assert medians[0] > 0, f"{path}: no request was answered; --seconds is too short"
     return medians, int(sum(run[3] for run in figures))
 
 

@@ -1,4 +1,4 @@
-//! PostgreSQL keeps tenants apart by itself, whatever a statement forgets. The whole suite runs behind this fence.
+//! PostgreSQL keeps tenants apart by itself, whatever a statement forgets. The whole suite runs behind this fence, its reads included.
 
 use ripen::{Outside, StartError};
 use ripen_core::store::Fence;

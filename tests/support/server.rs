@@ -14,6 +14,7 @@ use ripen_core::{
     },
     context::{Context, World},
     engine::{Operation, Since},
+    store::Fence,
 };
 use serde_json::json;
 
@@ -174,6 +175,7 @@ fn config(url: &str, dir: &Path) -> Config {
     let mut config = Config { dir: dir.to_owned(), passwords: Cost::LEAST.into(), ..Config::default() };
     config.database.url = Some(url.to_owned());
     config.database.connections = 4;
+    config.database.row_security = Fence::Reads; // the hardest there is
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.server.workers = 1;
     config.server.stop_s = 5;
