@@ -267,12 +267,30 @@ impl FromRequest for Draft {
             _ => &["application/json"],
         };
         let bytes = bytes(request, payload, types, None);
-        Box::pin(async move {
-            match json::parse(&bytes.await?)? {
-                Json::Object(fields) => Ok(Self(fields)),
-                _ => Err(Error::malformed("body", Code::WrongType, "must be a JSON object").into()),
-            }
-        })
+        Box::pin(async move { Ok(Self(object(json::parse(&bytes.await?)?)?)) })
+    }
+}
+
+/// A JSON object in a body of up to 8 MiB: many operations at once.
+pub struct Large(pub Map<String, Json>);
+
+/// Bytes of such a body.
+const MANY: usize = 8 << 20;
+
+impl FromRequest for Large {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = bytes(request, payload, &["application/json"], Some(MANY));
+        Box::pin(async move { Ok(Self(object(json::parse(&bytes.await?)?)?)) })
+    }
+}
+
+fn object(value: Json) -> Result<Map<String, Json>, Error> {
+    match value {
+        Json::Object(members) => Ok(members),
+        _ => Err(Error::malformed("body", Code::WrongType, "must be a JSON object")),
     }
 }
 

@@ -106,11 +106,7 @@ pub fn answer(
     let (code, detail, errors) = match problem {
         Some(Problem::Core(error)) => {
             headers(&mut response, error);
-            let errors = match error {
-                Error::Malformed(v) | Error::Invalid(v) | Error::Conflict { errors: v, .. } => v.as_slice(),
-                _ => &[],
-            };
-            (code(error), error.to_string(), errors)
+            (code(error), error.to_string(), violations(error))
         }
         Some(Problem::MethodNotAllowed { allow }) => {
             response.insert_header((header::ALLOW, allow.as_str()));
@@ -133,6 +129,26 @@ pub fn answer(
         "errors": errors,
         "request_id": request_id,
     }))
+}
+
+fn violations(error: &Error) -> &[Violation] {
+    match error {
+        Error::Malformed(v) | Error::Invalid(v) | Error::Conflict { errors: v, .. } => v.as_slice(),
+        _ => &[],
+    }
+}
+
+/// The problem of one part of a request whose other parts went well. Only for what is the caller's to mend.
+pub(crate) fn embedded(app: &App, error: &Error) -> serde_json::Value {
+    let code = code(error);
+    json!({
+        "type": format!("/problems/{code}"),
+        "title": app.catalogue.title(&code),
+        "status": status(error).as_u16(),
+        "detail": error.to_string(),
+        "code": code,
+        "errors": violations(error),
+    })
 }
 
 fn headers(response: &mut HttpResponseBuilder, error: &Error) {

@@ -1,5 +1,7 @@
 //! Handlers for every kind of record; no kind is named here.
 
+mod batch;
+mod restore;
 mod search;
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
@@ -31,6 +33,9 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
         .route(web::delete().to(delete));
     let search = web::resource("/v1/{kind}/search").route(web::post().to(search::search));
     cfg.service(search.default_service(web::to(not_here)));
+    let (batch, restore) = (web::post().to(batch::batch), web::post().to(restore::restore));
+    cfg.service(web::resource("/v1/{kind}/batch").route(batch).default_service(web::to(not_here)));
+    cfg.service(web::resource("/v1/{kind}/{id}/restore").route(restore).default_service(web::to(not_here)));
     cfg.service(many.default_service(web::to(not_here))).service(one.default_service(web::to(not_here)));
 }
 

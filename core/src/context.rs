@@ -167,6 +167,11 @@ impl Unit<'_> {
         self.access_changed.store(true, Ordering::Relaxed);
     }
 
+    /// Undoes everything and waits for it, where the same call begins again.
+    pub async fn undo(self) -> Result<()> {
+        Ok(self.txn.rollback().await?)
+    }
+
     /// Makes it so; with a key of the caller's, once the answer is known.
     pub async fn commit(self) -> Result<()> {
         let access_changed = self.access_changed.load(Ordering::Relaxed);

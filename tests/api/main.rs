@@ -9,6 +9,7 @@
 )]
 
 mod auth;
+mod batch;
 mod changes;
 mod contract;
 mod corpora;

@@ -1,5 +1,6 @@
 //! The generic operations on a kind, and its three schemas: what is read, what creates, what patches.
 
+mod batch;
 mod search;
 mod text;
 
@@ -38,6 +39,7 @@ pub(super) fn describe(shape: &Shape, paths: &mut Map<String, Json>, schemas: &m
             }
         }
     }
+    batch::describe(shape, &title, paths, schemas);
     schemas.insert(title, readable(shape));
     paths.insert(format!("/v1/{}", shape.plural), many.into());
     paths.insert(format!("/v1/{}/{{id}}", shape.plural), one.into());

@@ -114,6 +114,7 @@ fn describe(registry: &Registry, catalogue: &Catalogue) -> Json {
     }
     paths.values_mut().for_each(shared::once);
     schemas.insert("Problem".to_owned(), shared::problem(catalogue));
+    schemas.insert("RowProblem".to_owned(), shared::row_problem(catalogue));
     let tags: Vec<_> = tags.into_iter().map(|(name, text)| json!({"name": name, "description": text})).collect();
     json!({
         "openapi": "3.1.0",

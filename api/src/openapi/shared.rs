@@ -128,6 +128,19 @@ pub(super) fn once(item: &mut Json) {
     }
 }
 
+/// The same for a part of a request, which has no request id of its own.
+pub(super) fn row_problem(catalogue: &Catalogue) -> Json {
+    let mut problem = problem(catalogue);
+    set(&mut problem, "description", "Why one operation of several was refused (RFC 9457).");
+    if let Some(Json::Array(required)) = problem.get_mut("required") {
+        required.retain(|name| name != "request_id");
+    }
+    if let Some(Json::Object(properties)) = problem.get_mut("properties") {
+        properties.remove("request_id");
+    }
+    problem
+}
+
 pub(super) fn problem(catalogue: &Catalogue) -> Json {
     let codes: Vec<_> = catalogue.codes().collect();
     json!({

@@ -53,6 +53,15 @@ pub(super) fn deleted<R: Record>(unit: &Unit<'_>, before: &R::Model) -> Result<R
     whole::<R>(row)
 }
 
+/// A deleted record as it was, no longer marked.
+pub(super) fn restored<R: Record>(before: &R::Model) -> Result<R::Model> {
+    let mut row = columns(before)?;
+    match row.insert("deleted_at".to_owned(), Json::Null) {
+        None | Some(Json::Null) => Err(Error::conflict(Code::InvalidState, "the record was not deleted")),
+        Some(_) => whole::<R>(row),
+    }
+}
+
 /// The row as a JSON object by column.
 pub(super) fn columns(row: &impl serde::Serialize) -> Result<Map<String, Json>> {
     match serde_json::to_value(row) {

@@ -2,6 +2,7 @@
 //!
 //! Typed where rules are ([`Record`]), erased where mechanism is ([`Shape`], [`Resource`]).
 
+pub mod batch;
 mod bytes;
 mod cell;
 pub(crate) mod cursor;
@@ -24,6 +25,7 @@ mod selection;
 mod shape;
 mod sort;
 mod store;
+mod upsert;
 mod visible;
 mod write;
 

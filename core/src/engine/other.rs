@@ -4,26 +4,31 @@ use std::collections::HashMap;
 
 use sea_orm::{
     ConnectionTrait, DbBackend, FromQueryResult,
-    sea_query::{Alias, Expr, ExprTrait, LockType},
+    sea_query::{Alias, Expr, ExprTrait, IntoIden, LockType, Query},
 };
 use uuid::Uuid;
 
-use super::{Operation, Record, Shape, visible, write::id_of};
+use super::{Operation, Record, Shape, visible, visible::reachable, write::id_of};
 use crate::{
     context::Unit,
     error::{Error, Result},
 };
 
-/// Rows that the actor may see, by id. One statement for up to 1,000.
+/// Rows that the actor may see, by id; `deleted` ones as well where they are asked for. One statement for up to 1,000.
 pub(super) async fn fetch<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
     ids: &[Uuid],
-    lock: bool,
+    (lock, deleted): (bool, bool),
 ) -> Result<HashMap<Uuid, R::Model>> {
     let mut rows = HashMap::with_capacity(ids.len());
     for part in ids.chunks(1000) {
-        let mut select = visible(unit.cx, shape);
+        let table = shape.table();
+        let mut select = if deleted {
+            Query::select().from(table.clone()).cond_where(reachable(unit.cx, shape, &table.into_iden())).take()
+        } else {
+            visible(unit.cx, shape)
+        };
         select
             .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))
             .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()));
@@ -45,7 +50,7 @@ pub(super) async fn fetch<R: Record>(
 pub async fn load<R: Record>(unit: &Unit<'_>, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, R::Model>> {
     ids.sort_unstable();
     ids.dedup();
-    fetch::<R>(unit, unit.cx.tenant.kinds.of::<R>()?.shape(), &ids, false).await
+    fetch::<R>(unit, unit.cx.tenant.kinds.of::<R>()?.shape(), &ids, (false, false)).await
 }
 
 /// What follows in another kind from a write, in the same transaction and by the same path, with its own place in the

@@ -30,6 +30,11 @@ pub enum Operation {
         id: Uuid,
         version: Option<i64>,
     },
+    /// Undoes a delete, as far as the present allows.
+    Restore {
+        id: Uuid,
+        version: Option<i64>,
+    },
 }
 
 impl Operation {
@@ -37,7 +42,7 @@ impl Operation {
     pub fn of(&self) -> Option<Uuid> {
         match self {
             Self::Create { .. } => None,
-            Self::Update { id, .. } | Self::Delete { id, .. } => Some(*id),
+            Self::Update { id, .. } | Self::Delete { id, .. } | Self::Restore { id, .. } => Some(*id),
         }
     }
 }

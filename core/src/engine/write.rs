@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{Iterable, ModelTrait, Value};
+use serde_json::Map;
 use uuid::Uuid;
 
 use super::{
@@ -22,6 +23,8 @@ struct Candidate<M> {
     index: usize,
     since: Since,
     deletes: bool,
+    /// Everything it refers to is looked for again, not just what has changed.
+    restores: bool,
     before: Option<M>,
     after: M,
 }
@@ -127,7 +130,7 @@ fn allowed(unit: &Unit<'_>, shape: &Shape, operations: &[Operation]) -> Result<(
         let used = operations.iter().any(|operation| match operation {
             Operation::Create { .. } => verb == Verb::Create,
             Operation::Update { .. } => verb == Verb::Update,
-            Operation::Delete { .. } => verb == Verb::Delete,
+            Operation::Delete { .. } | Operation::Restore { .. } => verb == Verb::Delete,
         });
         if used {
             access::may(&unit.cx.actor, verb, shape)?;
@@ -142,8 +145,12 @@ async fn present<R: Record>(
     shape: &Shape,
     operations: &[Operation],
 ) -> Result<HashMap<Uuid, R::Model>> {
-    let ids: Vec<Uuid> = operations.iter().filter_map(Operation::of).collect();
-    other::fetch::<R>(unit, shape, &ids, true).await
+    let (deleted, live): (Vec<_>, Vec<_>) =
+        operations.iter().partition(|operation| matches!(operation, Operation::Restore { .. }));
+    let ids = |operations: Vec<&Operation>| operations.into_iter().filter_map(Operation::of).collect::<Vec<_>>();
+    let mut present = other::fetch::<R>(unit, shape, &ids(live), (true, false)).await?;
+    present.extend(other::fetch::<R>(unit, shape, &ids(deleted), (true, true)).await?);
+    Ok(present)
 }
 
 fn candidate<R: Record>(
@@ -161,6 +168,7 @@ fn candidate<R: Record>(
         }
         Ok(before)
     };
+    let restores = matches!(operation, Operation::Restore { .. });
     let (before, mut after, given, since) = match operation {
         Operation::Create { data, since } => {
             draft::own_id(&data).map_err(|violation| Error::Invalid(vec![violation]))?;
@@ -171,16 +179,28 @@ fn candidate<R: Record>(
             let after = draft::update::<R>(unit, shape, &before, &data)?;
             (Some(before), after, data, since)
         }
+        Operation::Restore { id, version } => {
+            let before = before_of(id, version)?;
+            let after = draft::restored::<R>(&before)?;
+            (Some(before), after, Map::new(), Since::default())
+        }
         Operation::Delete { id, version } => {
             let before = before_of(id, version)?;
             let after = draft::deleted::<R>(unit, &before)?;
-            return Ok(Candidate { index, since: Since::default(), deletes: true, before: Some(before), after });
+            return Ok(Candidate {
+                index,
+                since: Since::default(),
+                deletes: true,
+                restores: false,
+                before: Some(before),
+                after,
+            });
         }
     };
     R::prepare(unit, before.as_ref(), &given, &mut after);
     let broken = R::check(&after);
     if broken.is_empty() {
-        Ok(Candidate { index, since, deletes: false, before, after })
+        Ok(Candidate { index, since, deletes: false, restores, before, after })
     } else {
         Err(Error::Invalid(broken))
     }
@@ -220,7 +240,9 @@ async fn outside<R: Record>(
     candidates: &[Candidate<R::Model>],
 ) -> Result<Vec<(usize, Violation)>> {
     let kept = candidates.iter().filter(|c| !c.deletes);
-    let rows = kept.map(|c| Ok((row::<R>(c)?, changed::<R>(c)))).collect::<Result<Vec<_>>>()?;
+    let every = || (0..shape.columns.len()).collect();
+    let rows = kept.map(|c| Ok((row::<R>(c)?, if c.restores { every() } else { changed::<R>(c) })));
+    let rows = rows.collect::<Result<Vec<_>>>()?;
     let mut broken = store::dangling(unit, shape, &rows).await?;
     if let Some(owner) = shape.column("owner_id") {
         for (row, _) in rows.iter().filter(|(_, changed)| changed.contains(&owner)) {

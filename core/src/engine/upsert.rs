@@ -1,0 +1,130 @@
+//! Upserts become creates and updates: one look for each set of fields by which records are found.
+//!
+//! What counts is the database's own uniqueness: live records of the tenant, by a set of fields that no two of them
+//! share. A record that was deleted holds nothing, so its key makes a new one. One the caller may not see holds its key
+//! too: the create that follows is refused as a duplicate.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ConnectionTrait, Value,
+    sea_query::{Alias, Expr, ExprTrait},
+};
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+use super::{
+    FieldAccess, Operation, Shape, Since,
+    batch::{Effect, Op, Step},
+    bind_cell, read_cell, visible,
+};
+use crate::{
+    context::Unit,
+    error::{Code, Error, Result, Violation},
+};
+
+/// Keys of one look.
+const KEYS_PER_STATEMENT: usize = 500;
+
+/// An upsert with its place and the key of its record.
+type Look = (usize, Vec<Value>, Map<String, Json>);
+type Resolved = (usize, Result<(Effect, Operation)>);
+
+/// The operation of each step. Cost: a statement for each `by` there is, for up to 500 keys.
+pub(super) async fn resolve(unit: &Unit<'_>, shape: &Shape, steps: Vec<(usize, Step)>) -> Result<Vec<Resolved>> {
+    let mut resolved: Vec<Resolved> = Vec::with_capacity(steps.len());
+    let mut looks: HashMap<Vec<String>, Vec<Look>> = HashMap::new();
+    for (index, step) in steps {
+        let Step { op, id, version, data, by } = step;
+        let since = Since::default();
+        match (op, id) {
+            (Op::Create, _) => resolved.push((index, Ok((Effect::Created, Operation::Create { data, since })))),
+            (Op::Update, Some(id)) => {
+                resolved.push((index, Ok((Effect::Updated, Operation::Update { id, version, data, since }))));
+            }
+            (Op::Delete, Some(id)) => resolved.push((index, Ok((Effect::Deleted, Operation::Delete { id, version })))),
+            (Op::Update | Op::Delete, None) => {
+                resolved.push((index, Err(Error::internal("a step that was read has an id", "it has none"))));
+            }
+            (Op::Upsert, _) => match key(shape, &by, &data) {
+                Ok(key) => looks.entry(by).or_default().push((index, key, data)),
+                Err(violations) => resolved.push((index, Err(Error::Invalid(violations)))),
+            },
+        }
+    }
+    for (by, wanted) in looks {
+        let mut found = HashMap::new();
+        for part in wanted.chunks(KEYS_PER_STATEMENT) {
+            found.extend(find(unit, shape, &by, part.iter().map(|(_, key, _)| key)).await?);
+        }
+        for (index, key, data) in wanted {
+            resolved.push((index, Ok(operation(shape, found.get(&key).copied(), data))));
+        }
+    }
+    resolved.sort_by_key(|(index, _)| *index);
+    Ok(resolved)
+}
+
+fn operation(shape: &Shape, id: Option<Uuid>, mut data: Map<String, Json>) -> (Effect, Operation) {
+    let since = Since::default();
+    match id {
+        None => (Effect::Created, Operation::Create { data, since }),
+        Some(id) => {
+            // what only a create may bring is for the case that it becomes one
+            data.retain(|name, _| shape.field(name).is_none_or(|field| field.access != FieldAccess::Create));
+            (Effect::Updated, Operation::Update { id, version: None, data, since })
+        }
+    }
+}
+
+/// The values of the fields in `by`, as they are stored.
+fn key(shape: &Shape, by: &[String], data: &Map<String, Json>) -> Result<Vec<Value>, Vec<Violation>> {
+    let named = |name: &&str| by.iter().any(|given| given == name);
+    if !shape.unique.iter().any(|set| set.len() == by.len() && set.iter().all(named)) {
+        let sets: Vec<_> = shape.unique.iter().map(|set| set.join(" + ")).collect();
+        let detail = format!("no two {} differ by {}; possible: {}", shape.plural, by.join(" + "), sets.join(", "));
+        return Err(vec![Violation { pointer: "/by".to_owned(), code: Code::InvalidValue, detail }]);
+    }
+    let (mut key, mut broken) = (Vec::new(), Vec::new());
+    let within = |violation: Violation| Violation { pointer: format!("/data{}", violation.pointer), ..violation };
+    for field in by.iter().filter_map(|name| shape.field(name)) {
+        match data.get(&field.name).filter(|value| !value.is_null()) {
+            None => broken.push(within(field.violation(Code::Required, "is required: the record is found by it"))),
+            Some(value) => match field.decode(value) {
+                Ok(cells) => {
+                    key.extend(cells.iter().zip(shape.columns_of(field)).map(|(c, col)| bind_cell(c, &col.kind)));
+                }
+                Err(violation) => broken.push(within(violation)),
+            },
+        }
+    }
+    if broken.is_empty() { Ok(key) } else { Err(broken) }
+}
+
+/// Which records the caller sees have these keys.
+async fn find<'k>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    by: &[String],
+    keys: impl Iterator<Item = &'k Vec<Value>>,
+) -> Result<HashMap<Vec<Value>, Uuid>> {
+    let fields = by.iter().filter_map(|name| shape.field(name));
+    let columns: Vec<_> = fields.flat_map(|field| shape.columns_of(field)).collect();
+    let column = |name: &str| Expr::col(Alias::new(name));
+    let mut select = visible(unit.cx, shape);
+    select.column(Alias::new("id")).columns(columns.iter().map(|c| Alias::new(c.name.as_str())));
+    if let [one] = columns.as_slice() {
+        select.and_where(column(&one.name).is_in(keys.filter_map(|key| key.first().cloned())));
+    } else {
+        let tuple = Expr::tuple(columns.iter().map(|c| column(&c.name)));
+        let lists = keys.map(|key| Expr::tuple(key.iter().map(|value| Expr::val(value.clone()))));
+        select.and_where(lists.fold(Expr::val(false), |any, list| any.or(tuple.clone().eq(list))));
+    }
+    let rows = unit.txn.query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            let cells = columns.iter().enumerate().map(|(i, column)| read_cell(row, i + 1, &column.kind));
+            Ok((cells.collect::<Result<_, _>>()?, row.try_get_by_index(0)?))
+        })
+        .collect()
+}
