@@ -63,7 +63,14 @@ pub struct Server {
 /// # Errors
 /// What keeps it from starting.
 pub async fn build(config: &Config, outside: Outside) -> Result<Server, StartError> {
-    let world = world(config, outside).await?;
+    serve(config, world(config, outside).await?)
+}
+
+/// Serves a world that was built before.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn serve(config: &Config, world: Arc<World>) -> Result<Server, StartError> {
     let catalogue = catalogue();
     let app = App {
         document: Document::new(&world.registry, &catalogue),

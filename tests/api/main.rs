@@ -13,6 +13,7 @@ mod batch;
 mod changes;
 mod contract;
 mod corpora;
+mod crash;
 mod every_kind;
 mod fence;
 mod hostile;

@@ -71,12 +71,24 @@ impl TestServer {
 
     /// With other settings.
     pub async fn with(db: Db, change: impl FnOnce(&mut Config)) -> Self {
+        Self::built(db, change, |_| {}).await
+    }
+
+    /// With something that happens after each statement of the connections that write.
+    pub async fn observed(db: Db, after: impl Fn() + Send + Sync + 'static) -> Self {
+        let observe = |world: &mut World| world.store.write.set_metric_callback(move |_| after());
+        Self::built(db, |_| {}, observe).await
+    }
+
+    async fn built(db: Db, change: impl FnOnce(&mut Config), alter: impl FnOnce(&mut World)) -> Self {
         let database = TestDatabase::new(db).await;
         let mut config = config(&database.url, &database.dir());
         change(&mut config);
         let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
         let clock = TestClock::at(START);
-        let server = ripen::build(&config, outside(&clock, FIRST_ID)).await.unwrap();
+        let mut world = ripen::world(&config, outside(&clock, FIRST_ID)).await.unwrap();
+        alter(Arc::get_mut(&mut world).unwrap());
+        let server = ripen::serve(&config, world).unwrap();
         Self {
             db,
             clock,
