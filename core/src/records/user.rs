@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ConnectionTrait, DbBackend,
+    Condition, ConnectionTrait, DbBackend,
     entity::prelude::*,
     sea_query::{Alias, ExprTrait, LockType, Query},
 };
@@ -78,10 +78,10 @@ fn is_admin(user: &Model) -> bool {
     user.role == Role::Admin && user.state == State::Active && user.deleted_at.is_none()
 }
 
-/// Someone must be left who can let others in.
+/// Someone must be left who can let others in: an active admin who can log in, which takes a password.
 async fn last_admin(unit: &Unit<'_>, slice: &[(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
     let leaving = |(before, after): &(Option<Model>, Model)| before.as_ref().is_some_and(is_admin) && !is_admin(after);
-    if !slice.iter().any(leaving) || slice.iter().any(|(_, after)| is_admin(after)) {
+    if !slice.iter().any(leaving) {
         return Ok(Vec::new());
     }
     // Two requests that each demote one of two admins must not both succeed.
@@ -91,20 +91,30 @@ async fn last_admin(unit: &Unit<'_>, slice: &[(Option<Model>, Model)]) -> Result
     if unit.cx.backend() == DbBackend::Postgres {
         unit.txn.query_one(turn.lock(lock)).await?;
     }
+    let (staying, others): (Vec<_>, Vec<_>) = slice.iter().map(|(_, after)| after).partition(|user| is_admin(user));
+    let col = |name: &'static str| Expr::col(Alias::new(name));
+    let passwords = Query::select()
+        .column(Alias::new("user_id"))
+        .from(Alias::new("credential"))
+        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+        .take();
+    let unchanged = Condition::all()
+        .add(col("deleted_at").is_null())
+        .add(col("role").eq("admin"))
+        .add(col("state").eq("active"))
+        .add(col("id").is_not_in(others.iter().map(|user| user.id)));
     let others = Query::select()
         .column(Alias::new("id"))
         .from(Alias::new("user"))
-        .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
-        .and_where(Expr::col(Alias::new("deleted_at")).is_null())
-        .and_where(Expr::col(Alias::new("role")).eq("admin"))
-        .and_where(Expr::col(Alias::new("state")).eq("active"))
-        .and_where(Expr::col(Alias::new("id")).is_not_in(slice.iter().map(|(_, after)| after.id)))
+        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+        .and_where(col("id").in_subquery(passwords))
+        .cond_where(Condition::any().add(unchanged).add(col("id").is_in(staying.iter().map(|user| user.id))))
         .limit(1)
         .take();
     if unit.txn.query_one(&others).await?.is_some() {
         return Ok(Vec::new());
     }
-    let detail = "the tenant needs at least one active admin: make someone else admin first";
+    let detail = "the tenant needs an active admin with a password: make someone else admin first";
     let places = slice.iter().enumerate().filter(|(_, pair)| leaving(pair));
     Ok(places.map(|(at, _)| (at, Violation::field("role", Code::InvalidState, detail))).collect())
 }

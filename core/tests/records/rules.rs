@@ -1,5 +1,6 @@
 //! Rules and effects of single kinds.
 
+use ripen_core::access::{Secret, set_password};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -147,6 +148,9 @@ fn the_last_admin_stays() {
         let both = vec![update(second, json!({"role": "rep"})), update(of.admin, json!({"role": "rep"}))];
         let words: Vec<_> = write(&of.cx, "user", both).await.iter().map(refusal).collect();
         assert_eq!(words, ["invalid_state /role", "invalid_state /role"], "not both at once either");
+        let alone = of.update("user", of.admin, json!({"role": "rep"})).await;
+        assert_eq!(refusal(&alone), "invalid_state /role", "nobody can log in as the second");
+        set_password(&of.cx, second, &Secret::new("nine green pears")).await.unwrap();
         assert!(of.update("user", of.admin, json!({"role": "rep"})).await.is_ok());
     });
 }
