@@ -1,5 +1,6 @@
 //! Handlers for every kind of record; no kind is named here.
 
+mod aggregate;
 mod batch;
 mod restore;
 mod search;
@@ -33,6 +34,8 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
         .route(web::delete().to(delete));
     let search = web::resource("/v1/{kind}/search").route(web::post().to(search::search));
     cfg.service(search.default_service(web::to(not_here)));
+    let aggregate = web::resource("/v1/{kind}/aggregate").route(web::post().to(aggregate::aggregate));
+    cfg.service(aggregate.default_service(web::to(not_here)));
     let (batch, restore) = (web::post().to(batch::batch), web::post().to(restore::restore));
     cfg.service(web::resource("/v1/{kind}/batch").route(batch).default_service(web::to(not_here)));
     cfg.service(web::resource("/v1/{kind}/{id}/restore").route(restore).default_service(web::to(not_here)));

@@ -8,6 +8,7 @@
     reason = "a test that meets what it did not expect fails"
 )]
 
+mod aggregate;
 mod auth;
 mod batch;
 mod changes;

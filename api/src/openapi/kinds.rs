@@ -1,5 +1,6 @@
 //! The generic operations on a kind, and its three schemas: what is read, what creates, what patches.
 
+mod aggregate;
 mod batch;
 mod search;
 mod text;
@@ -25,6 +26,7 @@ pub(super) fn describe(shape: &Shape, paths: &mut Map<String, Json>, schemas: &m
                 one.insert("get".to_owned(), get(shape, &title));
                 schemas.insert(format!("{title}Page"), page(&title));
                 search::describe(shape, &title, paths, schemas);
+                aggregate::describe(shape, paths, schemas);
             }
             Verb::Create => {
                 many.insert("post".to_owned(), create(shape, &title));

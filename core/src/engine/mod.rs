@@ -2,6 +2,7 @@
 //!
 //! Typed where rules are ([`Record`]), erased where mechanism is ([`Shape`], [`Resource`]).
 
+pub mod aggregate;
 pub mod batch;
 mod bytes;
 mod cell;

@@ -32,7 +32,7 @@ impl Currency {
 }
 
 /// Decimals of an ISO 4217 code; 2 for one that is not known.
-pub(super) fn digits(code: &str) -> u8 {
+pub fn digits(code: &str) -> u8 {
     Iso::from_code(code).and_then(Iso::exponent).and_then(|n| u8::try_from(n).ok()).unwrap_or(2)
 }
 

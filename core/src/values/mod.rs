@@ -6,7 +6,7 @@ mod money;
 mod reach;
 mod text;
 
-pub use currency::{Currency, unusual_digits};
+pub use currency::{Currency, digits, unusual_digits};
 pub use money::{Money, decimal};
 pub use reach::{Address, Handles, OptOut, OptOuts, OtherEmail, OtherEmails, OtherPhone, OtherPhones, Skills};
 pub use text::{Country, Email, Phone, Url};

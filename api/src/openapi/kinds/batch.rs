@@ -33,7 +33,9 @@ fn batch(shape: &Shape, title: &str) -> Json {
     let id = format!("batch_{}", shape.plural.replace('-', "_"));
     let summary = format!("Write many {}", words(&shape.plural));
     let mut operation = operation(shape, Verb::Create, &id, &summary, &text);
-    set(&mut operation, "x-right", "any");
+    let rights = [Verb::Create, Verb::Update, Verb::Delete].into_iter().filter(|verb| shape.verbs.contains(verb));
+    let rights: Vec<_> = rights.map(|verb| format!("{}:{}", shape.name, verb.as_str())).collect();
+    set(&mut operation, "x-right", rights.join(" or "));
     let content = json!({"application/json": {"schema": schema(&format!("{title}Batch"))}});
     set(&mut operation, "requestBody", json!({"required": true, "description": "The operations.", "content": content}));
     let results = json!({"type": "object", "required": ["results"], "properties": {

@@ -1,11 +1,15 @@
 //! The JSON form: read strictly, with the pointer of everything that is wrong.
 
+use chrono::NaiveDate;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::{Deserialize, Deserializer, Serializer, de};
 use serde_json::{Map, Value as Json};
 
-use super::{Any, At, Call, Check, Filter, Function, Literal, MAX_DEPTH, Offset, Test};
-use crate::error::{Code, Violation, unknown};
+use super::{Any, At, Call, Check, Filter, Function, Literal, MAX_DEPTH, Offset, Test, call::Asked, value::Wrong};
+use crate::{
+    engine::date,
+    error::{Code, Violation, unknown},
+};
 
 const JUNCTIONS: [&str; 4] = ["and", "or", "not", "any"];
 const OPERATORS: [&str; 13] =
@@ -185,6 +189,21 @@ fn call(members: &Map<String, Json>, pointer: &str) -> Result<Call, Broken> {
     match (function, settle(offset.transpose(), &mut broken)) {
         (Ok(function), Ok(offset)) => Call::new(function, offset).map_err(|detail| wrong("/offset", detail)),
         _ => Err(broken),
+    }
+}
+
+/// A day, as a date or as `today()` with an offset.
+///
+/// # Errors
+/// It is neither; the violation is at `pointer`.
+pub(crate) fn day(asked: Asked<'_>, json: &Json, pointer: &str) -> Result<NaiveDate, Broken> {
+    let wrong = |(code, detail): Wrong| one(pointer, code, detail);
+    match literal(json, pointer)? {
+        Literal::Text(text) => date(&text).map_err(|detail| wrong((Code::InvalidValue, detail))),
+        Literal::Call(Call { function: Function::Today, offset }) => {
+            asked.day(offset, asked.cx.tenant.time_zone).map_err(wrong)
+        }
+        _ => Err(wrong((Code::WrongType, r#"must be a date such as "2026-01-31", or {"fn": "today"}"#.to_owned()))),
     }
 }
 

@@ -60,6 +60,12 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+pub(super) use self::{
+    call::Asked,
+    json::day,
+    money::{Amount, amount},
+    value::bind,
+};
 pub use self::{
     call::{Call, Function, Offset, Unit},
     compile::{compile, compile_at},

@@ -16,7 +16,7 @@ pub(super) struct Columns {
 }
 
 /// What a row's amount is compared with.
-enum Amount {
+pub(crate) enum Amount {
     /// A number: against the row's own amount, whatever its currency.
     Bare(Decimal),
     Of(Money),
@@ -108,7 +108,7 @@ fn minor(n: Decimal, digits: u8, round: fn(&Decimal) -> Decimal) -> i64 {
     scaled.unwrap_or(if n.is_sign_negative() { i64::MIN } else { i64::MAX })
 }
 
-fn amount(literal: &Literal) -> Result<Amount, Wrong> {
+pub(crate) fn amount(literal: &Literal) -> Result<Amount, Wrong> {
     match literal {
         Literal::Number(number) => Ok(Amount::Bare(*number)),
         Literal::Boolean(_) | Literal::Call(_) => {

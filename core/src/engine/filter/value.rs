@@ -12,11 +12,11 @@ use crate::{
 };
 
 /// What is wrong with a condition; the compiler adds the place.
-pub(super) type Wrong = (Code, String);
+pub(crate) type Wrong = (Code, String);
 
 /// # Errors
 /// `wrong_type` or `invalid_value`.
-pub(super) fn bind(asked: Asked<'_>, kind: &FieldType, literal: &Literal) -> Result<Value, Wrong> {
+pub(crate) fn bind(asked: Asked<'_>, kind: &FieldType, literal: &Literal) -> Result<Value, Wrong> {
     let wrong = || (Code::WrongType, format!("must be {}", kind.wanted()));
     let invalid = |detail: String| (Code::InvalidValue, detail);
     let text = match literal {
