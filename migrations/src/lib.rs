@@ -14,6 +14,7 @@ mod m20261125_000010_feed;
 mod m20261125_000020_change_by_time;
 mod m20261125_000021_search;
 mod m20261125_000030_idempotency;
+mod m20261125_000060_one_time_token;
 mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000020_change_by_time::Migration),
             Box::new(m20261125_000021_search::Migration),
             Box::new(m20261125_000030_idempotency::Migration),
+            Box::new(m20261125_000060_one_time_token::Migration),
         ]
     }
 }

@@ -20,6 +20,7 @@ mod fence;
 mod hostile;
 mod idempotency;
 mod imports;
+mod one_time;
 mod openapi;
 mod past;
 mod query;

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use ripen_core::access::{self, Me, Secret, Tokens};
-use serde::Deserialize;
+use ripen_core::access::{self, Me, OneTimeToken, Purpose, Secret, Tokens};
+use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
@@ -20,15 +20,18 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
         .route("/v1/auth/login", web::post().to(login))
         .route("/v1/auth/refresh", web::post().to(refresh))
         .route("/v1/auth/logout", web::post().to(logout))
+        .route("/v1/auth/password", web::post().to(redeem))
         .route("/v1/me", web::get().to(me))
         .route("/v1/me/password", web::put().to(change_password))
-        .route("/v1/users/{id}/password", web::put().to(set_password));
+        .route("/v1/users/{id}/password", web::put().to(set_password))
+        .route("/v1/users/{id}/invite", web::post().to(invite))
+        .route("/v1/users/{id}/reset-password", web::post().to(reset_password));
 }
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(keys, login, refresh, logout, me, change_password, set_password),
-    components(schemas(Login, Refresh, NewPassword, ChangedPassword, Tokens, Me)),
+    paths(keys, login, refresh, logout, me, change_password, set_password, redeem, invite, reset_password),
+    components(schemas(Login, Refresh, NewPassword, ChangedPassword, RedeemedToken, OneTimeToken, Tokens, Me)),
     tags((name = "auth", description = "Who asks. A login gives an access token for the `Authorization` header and a \
         refresh token that buys the next pair, once."))
 )]
@@ -57,6 +60,14 @@ struct Refresh {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPassword {
+    password: Secret,
+}
+
+/// A one-time token, and the password it sets.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RedeemedToken {
+    token: Secret,
     password: Secret,
 }
 
@@ -153,12 +164,56 @@ async fn set_password(caller: Caller, id: Id, parameters: Parameters, body: Body
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Invite a user
+///
+/// For a user whose `state` is `invited`: a token that lets them choose a password within seven days, at
+/// `POST /v1/auth/password`. No mail is sent: hand it to them. It replaces the one before.
+#[utoipa::path(post, path = "/v1/users/{id}/invite", operation_id = "invite_user", tag = "auth",
+    params(("id" = uuid::Uuid, Path, description = "The user.")), extensions(("x-right" = json!("user:invite"))),
+    responses((status = 200, description = "The token, shown this once.", body = OneTimeToken),
+        (status = 409, description = "The user is not invited.")))]
+async fn invite(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+    let [] = parameters.take([])?;
+    Ok(secret(&access::one_time_token(&caller, id.0, Purpose::Invite).await?))
+}
+
+/// Let a user choose another password
+///
+/// For an active user: a token that sets their password within the hour, at `POST /v1/auth/password`. No mail is sent:
+/// hand it to them. It replaces the one before; the present password works until then.
+#[utoipa::path(post, path = "/v1/users/{id}/reset-password", operation_id = "reset_user_password", tag = "auth",
+    params(("id" = uuid::Uuid, Path, description = "The user.")), extensions(("x-right" = json!("user:set_password"))),
+    responses((status = 200, description = "The token, shown this once.", body = OneTimeToken),
+        (status = 409, description = "The user is not active.")))]
+async fn reset_password(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+    let [] = parameters.take([])?;
+    Ok(secret(&access::one_time_token(&caller, id.0, Purpose::Reset).await?))
+}
+
+/// Set a password by a one-time token
+///
+/// Makes an invited user active and ends the user's sessions. The token works once; a password that is refused leaves it
+/// as it is.
+#[utoipa::path(post, path = "/v1/auth/password", operation_id = "redeem_token", tag = "auth",
+    request_body = RedeemedToken, extensions(("x-right" = json!("public"))),
+    responses((status = 204, description = "Set; log in."), (status = 401, description = "The token does not work.")))]
+async fn redeem(
+    app: web::Data<App>,
+    request: HttpRequest,
+    parameters: Parameters,
+    body: Body<RedeemedToken>,
+) -> Answer {
+    let [] = parameters.take([])?;
+    access::redeem(&app.world, &body.0.token, &body.0.password, address(&request)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 /// The client as the connection knows it: headers that claim another address are anybody's to write.
 fn address(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|peer| peer.ip())
 }
 
 /// An answer that nobody on the way may keep.
-fn secret(tokens: &Tokens) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens)
+fn secret(answer: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer)
 }

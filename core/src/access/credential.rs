@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
 use super::{
-    Secret, may_act,
+    Secret, may_act, one_time,
     password::{self, Verdict},
     session::{end, execute},
     throttle::Attempt,
@@ -20,11 +20,23 @@ use crate::{
 };
 
 /// Whose password it is.
-struct Person {
+pub(super) struct Person {
     id: Uuid,
     email: String,
     name: String,
     hash: Option<String>,
+}
+
+impl Person {
+    /// The hash of their password to be.
+    ///
+    /// # Errors
+    /// `Invalid` at `password`.
+    pub(super) async fn hashed(&self, cx: &Context, password: &Secret) -> Result<String> {
+        let local = self.email.split('@').next().unwrap_or_default();
+        password::acceptable("password", password, &[&self.email, local, &self.name, &cx.tenant.slug])?;
+        cx.world.gate.passwords.turn().await?.hash(password).await
+    }
 }
 
 /// Sets the password of any user, and ends all their sessions.
@@ -59,16 +71,15 @@ pub async fn change_password(cx: &Context, current: &Secret, password: &Secret, 
 }
 
 async fn replace(cx: &Context, person: &Person, password: &Secret) -> Result<()> {
-    let local = person.email.split('@').next().unwrap_or_default();
-    password::acceptable("password", password, &[&person.email, local, &person.name, &cx.tenant.slug])?;
-    let hash = cx.world.gate.passwords.turn().await?.hash(password).await?;
+    let hash = person.hashed(cx, password).await?;
     let unit = cx.begin().await?;
     store(&unit, person.id, &hash).await?;
+    one_time::forget(&unit, person.id).await?;
     end(&unit, "user_id", person.id).await?;
     unit.commit().await
 }
 
-async fn person(cx: &Context, user: Uuid) -> Result<Option<Person>> {
+pub(super) async fn person(cx: &Context, user: Uuid) -> Result<Option<Person>> {
     let sql = "select email, name, password_hash from \"user\" as person left join credential \
                on credential.tenant_id = person.tenant_id and credential.user_id = person.id \
                where person.tenant_id = $1 and person.id = $2 and person.deleted_at is null";

@@ -6,6 +6,7 @@ mod actor;
 mod credential;
 mod gate;
 mod me;
+mod one_time;
 mod password;
 mod rights;
 mod role;
@@ -21,6 +22,7 @@ pub use self::{
     credential::{change_password, set_password},
     gate::{Gate, GateOptions},
     me::{Me, MyTenant, MyUser, me},
+    one_time::{OneTimeToken, Purpose, one_time_token, redeem},
     password::Cost,
     rights::{may, may_act, rights_of},
     role::Role,

@@ -50,6 +50,7 @@ const ACTIONS: &[(&str, &[Role])] = &[
     ("plugin:create", ADMIN),
     ("plugin_run:create", ADMIN),
     ("plugin_run:simulate", MANAGERS),
+    ("user:invite", ADMIN),
     ("user:set_password", ADMIN),
 ];
 

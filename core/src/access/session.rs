@@ -217,12 +217,12 @@ pub(super) async fn execute<const N: usize>(unit: &Unit<'_>, sql: &str, values: 
     Ok(())
 }
 
-async fn one<const N: usize>(unit: &Unit<'_>, sql: &str, values: [Value; N]) -> Result<Option<QueryResult>> {
+pub(super) async fn one<const N: usize>(unit: &Unit<'_>, sql: &str, values: [Value; N]) -> Result<Option<QueryResult>> {
     Ok(unit.txn.query_one_raw(Statement::from_sql_and_values(unit.cx.backend(), sql, values)).await?)
 }
 
 /// The product's own context in the tenant: who asks is only being found out.
-fn internal(world: &Arc<World>, tenant: Arc<Tenant>) -> Context {
+pub(super) fn internal(world: &Arc<World>, tenant: Arc<Tenant>) -> Context {
     let (world, actor) = (Arc::clone(world), Arc::new(Actor::system()));
     Context { world, tenant, actor, request_id: None, known_at: None, attempt: None }
 }
