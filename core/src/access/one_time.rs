@@ -7,7 +7,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     context::{Context, Unit, World},
-    engine::{Operation, Record, Since},
+    engine::{Operation, Record, Since, print_instant},
     error::{Code, Error, Result},
     records::user::{self, State},
 };
@@ -83,7 +83,7 @@ pub struct OneTimeToken {
 }
 
 fn milliseconds<S: Serializer>(at: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Millis, true))
+    to.serialize_str(&print_instant(*at))
 }
 
 impl std::fmt::Debug for OneTimeToken {
