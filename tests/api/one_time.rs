@@ -90,6 +90,10 @@ fn a_new_token_or_a_new_password_replaces_the_token_before() {
         admin.send(put).await.expect(204);
         assert_eq!(redeem(&server, token(&second), NEW).await.expect(401).problem(), "invalid_token");
         log_in(&server, Person::Rep.email(), "other brown nuts").await.expect(200);
+        let third = admin.post(&path, json!({})).await.expect(200);
+        admin.patch(&user, json!({"email": "moved@acme.example"})).await.expect(200);
+        let sent_elsewhere = redeem(&server, token(&third), NEW).await.expect(401);
+        assert_eq!(sent_elsewhere.problem(), "invalid_token");
     });
 }
 

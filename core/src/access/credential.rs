@@ -73,8 +73,8 @@ pub async fn change_password(cx: &Context, current: &Secret, password: &Secret, 
 async fn replace(cx: &Context, person: &Person, password: &Secret) -> Result<()> {
     let hash = person.hashed(cx, password).await?;
     let unit = cx.begin().await?;
+    one_time::forget(&unit, [person.id]).await?;
     store(&unit, person.id, &hash).await?;
-    one_time::forget(&unit, person.id).await?;
     end(&unit, "user_id", person.id).await?;
     unit.commit().await
 }

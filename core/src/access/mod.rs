@@ -31,6 +31,8 @@ pub use self::{
     token::Claims,
 };
 
+pub(crate) use self::one_time::forget as forget_tokens;
+
 /// What can be done to a kind. Rights are written `kind:verb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verb {

@@ -1,14 +1,17 @@
 //! One-time tokens: invitations and password resets.
 //!
 //! A token is 256 random bits, of which only the SHA-256 is stored. A user has one at most: a new one replaces it, and
-//! so does any other change of the password. It works once, before it expires, and only while the user is in the state
+//! so does any other change of the password, and a change of the user's address. It works once, before it expires, and only while the user is in the state
 //! it was made for: invited for an invitation, active for a reset.
 
 use std::{net::IpAddr, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{
+    ConnectionTrait, DbBackend, Statement,
+    sea_query::{Alias, Expr, ExprTrait, Query},
+};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
@@ -145,10 +148,11 @@ pub async fn redeem(world: &Arc<World>, given: &Secret, password: &Secret, addre
     let person = credential::person(&cx, user).await?.ok_or_else(unknown)?;
     let hashed = person.hashed(&cx, password).await?;
     let unit = cx.begin().await?;
+    let state = state(&unit, user).await?; // first the user, then the token, as where one is made
     let sql = "delete from one_time_token where tenant_id = $1 and user_id = $2 and hash = $3";
     let values = [cx.tenant.id.into(), user.into(), hash.into()];
-    let used = unit.txn.execute_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
-    if used.rows_affected() != 1 || state(&unit, user).await? != Some(purpose.state()) {
+    let deleted = unit.txn.execute_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
+    if deleted.rows_affected() != 1 || state != Some(purpose.state()) {
         return Err(unknown());
     }
     if purpose == Purpose::Invite {
@@ -159,10 +163,19 @@ pub async fn redeem(world: &Arc<World>, given: &Secret, password: &Secret, addre
     unit.commit().await
 }
 
-/// Makes the user's token useless, if there is one.
-pub(super) async fn forget(unit: &Unit<'_>, user: Uuid) -> Result<()> {
-    let sql = "delete from one_time_token where tenant_id = $1 and user_id = $2";
-    execute(unit, sql, [unit.cx.tenant.id.into(), user.into()]).await
+/// Makes the tokens of these users useless, where there are any. One statement.
+pub(crate) async fn forget(unit: &Unit<'_>, users: impl IntoIterator<Item = Uuid>) -> Result<()> {
+    let users: Vec<_> = users.into_iter().collect();
+    if users.is_empty() {
+        return Ok(());
+    }
+    let delete = Query::delete()
+        .from_table(Alias::new("one_time_token"))
+        .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+        .and_where(Expr::col(Alias::new("user_id")).is_in(users))
+        .take();
+    unit.txn.execute(&delete).await?;
+    Ok(())
 }
 
 async fn activate(unit: &Unit<'_>, user: Uuid) -> Result<()> {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::rules;
 use crate::{
-    access::Role,
+    access::{self, Role},
     context::Unit,
     engine::{Record, Saved, Scope},
     error::{Code, Result, Violation},
@@ -145,8 +145,10 @@ impl Record for Entity {
         Ok(broken)
     }
 
-    async fn effects(unit: &Unit<'_>, _saved: &[Saved<Model>]) -> Result<()> {
+    async fn effects(unit: &Unit<'_>, saved: &[Saved<Model>]) -> Result<()> {
         unit.changes_access();
-        Ok(())
+        // A one-time token was sent to the address before.
+        let moved = |saved: &&Saved<Model>| saved.before.as_ref().is_some_and(|user| user.email != saved.after.email);
+        access::forget_tokens(unit, saved.iter().filter(moved).map(|saved| saved.after.id)).await
     }
 }
