@@ -15,7 +15,7 @@ async fn post(caller: &Caller, spec: &Json, file: impl Into<Vec<u8>>) -> Answer 
 }
 
 async fn job(caller: &Caller, place: &str, until: impl Fn(&Json) -> bool) -> Json {
-    for _ in 0..6000 {
+    for _ in 0..30_000 {
         let job = caller.get(place).await.expect(200).json;
         if until(&job) {
             return job;
