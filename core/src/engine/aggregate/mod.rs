@@ -1,7 +1,7 @@
 //! Aggregates: records counted, added and averaged by group, in one statement.
 //!
 //! Rows and values come from an inner select, groups from an outer one over its columns, so that no expression stands
-//! twice. Exact sums, averages, `having` and the order are worked out here from at most [`MAX_GROUPS`] groups: 64-bit
+//! twice. Exact sums, averages, `having` and the order are worked out here from at most 10,000 groups: 64-bit
 //! overflow, division and rounding differ between the databases. The bounds of periods come from the tenant's zone, and
 //! the database only looks a row's period up among them: a range that an index serves, then as many comparisons as
 //! halving takes.
@@ -51,7 +51,7 @@ struct Group {
 /// The measures of the records that the actor may see and the filter keeps, by group:
 /// `{"data":[{"period":..,"group":{..},"measures":{..}}],"page":{"has_more":..}}`.
 ///
-/// Cost: one statement over the rows of the filter; memory for [`MAX_GROUPS`] groups.
+/// Cost: one statement over the rows of the filter; memory for at most 10,000 groups.
 ///
 /// # Errors
 /// `Forbidden`; `Malformed` with everything that is wrong with the query, more groups than are looked at, or a sum that is
