@@ -85,7 +85,7 @@ struct Sql {
     xid: &'static str,
     /// Rows below this are all there will ever be.
     settled: &'static str,
-    /// `{}` is `asc` or `desc`.
+    /// Oldest first, and newest first.
     order: [&'static str; 2],
     /// After the cursor in `$2` and `$3`.
     after: &'static str,
