@@ -222,9 +222,10 @@ impl Server {
     pub async fn stop(self) -> io::Result<()> {
         self.http.drain();
         tokio::time::sleep(self.drain).await;
-        let stopped = self.http.stop().await;
+        // Jobs first: a connection that a worker of the HTTP server opened dies with the worker, and a job that has it then
+        // could not put itself back.
         self.runner.stop().await;
-        stopped
+        self.http.stop().await
     }
 
     /// Ends at once, without waiting for anybody.
