@@ -2,6 +2,7 @@
 
 mod docs;
 pub mod extract;
+mod head;
 mod health;
 mod idempotency;
 mod json;

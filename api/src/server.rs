@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use ripen_core::{context::World, engine::lag, error::Result};
 
 use crate::{
-    Catalogue, Document, Limits, Metrics, Slots, docs, health, idempotency, log, metrics, openapi, problem, resources,
-    routes,
+    Catalogue, Document, Limits, Metrics, Slots, docs, head, health, idempotency, log, metrics, openapi, problem,
+    resources, routes,
 };
 
 /// What every handler may reach.
@@ -90,6 +90,7 @@ pub fn start(app: App, settings: &Settings) -> io::Result<Http> {
             .configure(routes::all)
             .configure(resources::routes)
             .default_service(web::to(openapi::not_here))
+            .wrap(from_fn(head::as_get))
             .wrap(from_fn(idempotency::once))
             .wrap(from_fn(log::observe))
             .wrap(Compress::default())

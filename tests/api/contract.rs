@@ -168,3 +168,29 @@ fn a_server_that_stops_finishes_and_starts_again_with_its_data() {
         server.end().await;
     });
 }
+
+#[test]
+fn head_is_answered_as_get_is_without_the_body() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let made = admin.post("/v1/accounts", json!({"name": "Acme"})).await.expect(201);
+        let here = format!("/v1/accounts/{}", made.id());
+        for (path, status) in
+            [(here.as_str(), 200), ("/v1/accounts?limit=1", 200), ("/livez", 200), ("/v1/accounts/7", 404)]
+        {
+            let (get, head) = (admin.get(path).await, admin.send(admin.request("HEAD", path)).await);
+            assert_eq!((get.status, head.status, head.bytes.len()), (status, status, 0), "{path}");
+            for name in ["content-type", "content-length", "etag", "link", "cache-control"] {
+                assert_eq!(head.header(name), get.header(name), "{path} {name}");
+            }
+        }
+        let stream = admin.send(admin.request("HEAD", "/v1/changes/stream")).await.expect(200);
+        assert_eq!((stream.header("content-type"), stream.bytes.len()), ("text/event-stream", 0));
+        let unchanged = admin.request("HEAD", &here).header("If-None-Match", "\"v1\"");
+        admin.send(unchanged).await.expect(304);
+        let refused = admin.send(admin.request("HEAD", "/v1/accounts/batch")).await.expect(405);
+        assert_eq!(refused.header("allow"), "POST");
+        let allowed = admin.send(admin.request("PUT", "/v1/accounts")).await.expect(405);
+        assert_eq!(allowed.header("allow"), "GET, HEAD, POST");
+    });
+}

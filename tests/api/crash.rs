@@ -82,7 +82,7 @@ fn a_crash_between_any_two_statements_leaves_the_state_before_or_after() {
         block_on(async {
             let fuse = Fuse::new();
             let burning = fuse.clone();
-            let server = TestServer::observed(db, move || burning.burn()).await;
+            let server = TestServer::observed(db, |_| {}, move |_| burning.burn()).await;
             let admin = server.as_admin().await;
             let id = |n: u8| format!("019c1363-49c0-7000-8000-0000000000{n:02}");
             let (one, many) = (format!("/v1/accounts/{}", id(1)), "/v1/accounts/batch");

@@ -23,8 +23,10 @@ mod imports;
 mod one_time;
 mod openapi;
 mod past;
+mod plans;
 mod query;
 mod search;
+mod statements;
 #[path = "../support/mod.rs"]
 mod support;
 mod words;

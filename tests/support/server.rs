@@ -16,6 +16,7 @@ use ripen_core::{
     engine::{Operation, Since},
     store::Fence,
 };
+use sea_orm::Statement;
 use serde_json::json;
 
 use super::{Caller, Db, TestClock, database::TestDatabase, outside::CountedIds};
@@ -74,10 +75,19 @@ impl TestServer {
         Self::built(db, change, |_| {}).await
     }
 
-    /// With something that happens after each statement of the connections that write.
-    pub async fn observed(db: Db, after: impl Fn() + Send + Sync + 'static) -> Self {
-        let observe = |world: &mut World| world.store.write.set_metric_callback(move |_| after());
-        Self::built(db, |_| {}, observe).await
+    /// With other settings, and something that happens after each statement.
+    pub async fn observed(
+        db: Db,
+        change: impl FnOnce(&mut Config),
+        after: impl Fn(&Statement) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let observe = |world: &mut World| {
+            for connections in [&mut world.store.read, &mut world.store.write] {
+                let after = after.clone();
+                connections.set_metric_callback(move |info| after(info.statement));
+            }
+        };
+        Self::built(db, change, observe).await
     }
 
     async fn built(db: Db, change: impl FnOnce(&mut Config), alter: impl FnOnce(&mut World)) -> Self {

@@ -44,11 +44,14 @@ impl Document {
         let own = |p: &&Path| p.template == path;
         let exact = self.paths.iter().any(|p| own(&p)); // `/v1/accounts/search` is no record
         let here = self.paths.iter().filter(|p| if exact { own(p) } else { p.matches(path) });
-        let mut allow: Vec<_> = here.flat_map(|p| &p.methods).collect();
+        let mut allow: Vec<_> = here.flat_map(|p| &p.methods).map(String::as_str).collect();
+        if allow.contains(&"GET") {
+            allow.push("HEAD");
+        }
         allow.sort_unstable();
         allow.dedup();
         if !allow.is_empty() {
-            return Problem::MethodNotAllowed { allow: allow.into_iter().cloned().collect::<Vec<_>>().join(", ") };
+            return Problem::MethodNotAllowed { allow: allow.join(", ") };
         }
         let trimmed = path.trim_end_matches('/');
         let near = if self.paths.iter().any(|p| p.matches(trimmed)) {
