@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ConnectionTrait, DbBackend, QueryResult, Statement, Value,
-    sea_query::{Alias, Expr, Query},
+    sea_query::{Alias, Expr, InsertStatement, Query},
 };
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
@@ -47,28 +47,24 @@ pub struct Change {
 
 const COLUMNS: [&str; 9] =
     ["tenant_id", "kind", "record_id", "version", "at", "before", "changed", "actor_id", "request_id"];
-const ROWS_PER_STATEMENT: usize = 250;
-
-pub(super) async fn log(unit: &Unit<'_>, kind: &str, entries: &[Entry]) -> Result<()> {
-    for part in entries.chunks(ROWS_PER_STATEMENT) {
-        let mut insert = Query::insert();
-        insert.into_table(Alias::new("change")).columns(COLUMNS.map(Alias::new));
-        for entry in part {
-            insert.values_panic([
-                Expr::val(unit.cx.tenant.id),
-                Expr::val(kind),
-                Expr::val(entry.record),
-                Expr::val(entry.version),
-                Expr::val(unit.now),
-                Expr::val(entry.before.clone().map(Json::Object)),
-                Expr::val(Json::from(entry.changed.clone())),
-                Expr::val(unit.cx.actor.user),
-                Expr::val(unit.cx.request_id.as_deref().map(str::to_owned)),
-            ]);
-        }
-        unit.txn.execute(&insert).await?;
+/// What keeps these changes: one insert.
+pub(super) fn log(unit: &Unit<'_>, kind: &str, entries: Vec<Entry>) -> InsertStatement {
+    let mut insert = Query::insert();
+    insert.into_table(Alias::new("change")).columns(COLUMNS.map(Alias::new));
+    for entry in entries {
+        insert.values_panic([
+            Expr::val(unit.cx.tenant.id),
+            Expr::val(kind),
+            Expr::val(entry.record),
+            Expr::val(entry.version),
+            Expr::val(unit.now),
+            Expr::val(entry.before.map(Json::Object)),
+            Expr::val(Json::from(entry.changed)),
+            Expr::val(unit.cx.actor.user),
+            Expr::val(unit.cx.request_id.as_deref().map(str::to_owned)),
+        ]);
     }
-    Ok(())
+    insert
 }
 
 /// The place of a change in the log: the first of its tenant after it is the next one.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ConnectionTrait, Value,
-    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, Query},
+    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, InsertStatement, Query},
 };
 use uuid::Uuid;
 
@@ -60,13 +60,28 @@ impl Move {
 /// The database.
 pub async fn move_intervals(unit: &Unit<'_>, of: Interval, kind: &str, moves: &[Move]) -> Result<()> {
     for part in moves.chunks(ROWS_PER_STATEMENT) {
-        let dated = unit.history || part.iter().any(|m| m.since.is_some());
-        let last = if dated { latest(unit, of, kind, part).await? } else { HashMap::new() };
-        let starts: Vec<_> = part.iter().map(|m| (m, start(unit, m, last.get(&m.record)))).collect();
-        close(unit, of, kind, &starts).await?;
-        open(unit, of, kind, &starts).await?;
+        if let Some(opened) = moved(unit, of, kind, part).await? {
+            unit.txn.execute(&opened).await?;
+        }
     }
     Ok(())
+}
+
+/// Closes the open intervals of up to 250 moved records, and answers with what opens the new ones.
+pub(super) async fn moved(
+    unit: &Unit<'_>,
+    of: Interval,
+    kind: &str,
+    moves: &[Move],
+) -> Result<Option<InsertStatement>> {
+    if moves.is_empty() {
+        return Ok(None);
+    }
+    let dated = unit.history || moves.iter().any(|m| m.since.is_some());
+    let last = if dated { latest(unit, of, kind, moves).await? } else { HashMap::new() };
+    let starts: Vec<_> = moves.iter().map(|m| (m, start(unit, m, last.get(&m.record)))).collect();
+    close(unit, of, kind, &starts).await?;
+    Ok(open(unit, of, kind, &starts))
 }
 
 /// When the new interval begins: an interval never begins before the one it follows.
@@ -123,7 +138,7 @@ async fn close(unit: &Unit<'_>, of: Interval, kind: &str, starts: &[Start<'_>]) 
     Ok(())
 }
 
-async fn open(unit: &Unit<'_>, of: Interval, kind: &str, starts: &[Start<'_>]) -> Result<()> {
+fn open(unit: &Unit<'_>, of: Interval, kind: &str, starts: &[Start<'_>]) -> Option<InsertStatement> {
     let mut columns = vec!["tenant_id", "id", "kind", "record_id", of.value, "from_at"];
     columns.extend(of.origin);
     let mut insert = Query::insert();
@@ -143,8 +158,5 @@ async fn open(unit: &Unit<'_>, of: Interval, kind: &str, starts: &[Start<'_>]) -
         insert.values_panic(row);
         any = true;
     }
-    if any {
-        unit.txn.execute(&insert).await?;
-    }
-    Ok(())
+    any.then_some(insert)
 }

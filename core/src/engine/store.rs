@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use futures::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbErr, SqlErr, TransactionTrait, Value,
-    sea_query::{Alias, Expr, ExprTrait, OnConflict, Query},
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqlErr, TransactionTrait, Value,
+    sea_query::{Alias, CommonTableExpression, Expr, ExprTrait, InsertStatement, OnConflict, Query, WithClause},
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// SQLite takes 32,766 variables a statement; 250 rows are as fast as more.
-const ROWS_PER_STATEMENT: usize = 250;
+pub(super) const ROWS_PER_STATEMENT: usize = 250;
 
 /// One row to store, by column, with its place in the slice.
 #[derive(Clone)]
@@ -92,6 +92,26 @@ fn outcome(rows: &[Row], done: Result<u64, DbErr>) -> Result<Vec<(usize, Error)>
         Err(source) if is_race(&source) => Ok(vec![(index, Error::from_write(source))]),
         Err(source) => Err(Error::Database(source)),
     }
+}
+
+/// Inserts that do not depend on each other. On PostgreSQL they are one statement: each would cost a way to the server and
+/// back.
+pub(super) async fn insert_all(txn: &DatabaseTransaction, mut inserts: Vec<InsertStatement>) -> Result<()> {
+    let together = inserts.len() > 1;
+    if txn.get_database_backend() == DbBackend::Postgres
+        && let Some(last) = inserts.pop_if(|_| together)
+    {
+        let mut with = WithClause::new();
+        for (i, insert) in inserts.into_iter().enumerate() {
+            with.cte(CommonTableExpression::new().table_name(Alias::new(format!("i{i}"))).query(insert).to_owned());
+        }
+        txn.execute(&last.with(with)).await?;
+        return Ok(());
+    }
+    for insert in inserts {
+        txn.execute(&insert).await?;
+    }
+    Ok(())
 }
 
 /// Multi-row insert; for updates an upsert that only takes rows at the version before. Answers with the rows taken.

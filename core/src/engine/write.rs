@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{Iterable, ModelTrait, Value};
+use sea_orm::{Iterable, ModelTrait, Value, sea_query::InsertStatement};
 use serde_json::Map;
 use uuid::Uuid;
 
 use super::{
-    Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written, draft, history, move_intervals, other,
-    search, store,
+    Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written, draft, history, intervals, other, search,
+    store,
 };
 use crate::{
     access::{self, Verb},
@@ -286,47 +286,67 @@ async fn still_referenced<R: Record>(
         .collect())
 }
 
-/// The log, the ownership intervals and the kind's own effects.
+/// The log, the words to be found by, the ownership intervals and the kind's own effects.
 async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candidate<R::Model>]) -> Result<()> {
-    let mut entries = Vec::with_capacity(candidates.len());
-    for c in candidates {
-        let names = changed::<R>(c).into_iter().filter_map(|i| shape.columns.get(i)).map(|column| column.name.clone());
-        entries.push(history::Entry {
-            record: id_of::<R>(&c.after)?,
-            version: version_of::<R>(&c.after)?,
-            changed: if c.before.is_some() { names.collect() } else { Vec::new() },
-            before: c.before.as_ref().map(draft::columns).transpose()?,
-        });
+    for part in candidates.chunks(store::ROWS_PER_STATEMENT) {
+        let mut inserts = vec![history::log(unit, &shape.name, entries::<R>(shape, part)?)];
+        inserts.extend(index::<R>(unit, shape, part).await?);
+        inserts.extend(owned::<R>(unit, shape, part).await?);
+        store::insert_all(&unit.txn, inserts).await?;
     }
-    history::log(unit, &shape.name, &entries).await?;
-    index::<R>(unit, shape, candidates).await?;
     if R::AFFECTS_ACCESS && !candidates.is_empty() {
         unit.changes_access();
-    }
-    if shape.column("owner_id").is_some() {
-        let owner = draft::column::<R>("owner_id")?;
-        let user = |row: &R::Model| match row.get(owner) {
-            Value::Uuid(user) => user,
-            _ => None,
-        };
-        let mut moves = Vec::new();
-        for c in candidates {
-            let (id, before) = (id_of::<R>(&c.after)?, c.before.as_ref().map(user));
-            let how = if before.flatten().is_some() { "transfer" } else { "assign" };
-            moves.extend(Move::between(id, before, user(&c.after), c.since.owner, how));
-        }
-        move_intervals(unit, OWNERSHIP, &shape.name, &moves).await?;
     }
     let saved: Vec<_> =
         candidates.iter().map(|c| Saved { before: c.before.clone(), after: c.after.clone(), since: c.since }).collect();
     R::effects(unit, &saved).await
 }
 
+fn entries<R: Record>(shape: &Shape, candidates: &[Candidate<R::Model>]) -> Result<Vec<history::Entry>> {
+    let entry = |c: &Candidate<R::Model>| {
+        let names = changed::<R>(c).into_iter().filter_map(|i| shape.columns.get(i)).map(|column| column.name.clone());
+        Ok(history::Entry {
+            record: id_of::<R>(&c.after)?,
+            version: version_of::<R>(&c.after)?,
+            changed: if c.before.is_some() { names.collect() } else { Vec::new() },
+            before: c.before.as_ref().map(draft::columns).transpose()?,
+        })
+    };
+    candidates.iter().map(entry).collect()
+}
+
+/// Who owns the records from now on.
+async fn owned<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[Candidate<R::Model>],
+) -> Result<Option<InsertStatement>> {
+    if shape.column("owner_id").is_none() {
+        return Ok(None);
+    }
+    let owner = draft::column::<R>("owner_id")?;
+    let user = |row: &R::Model| match row.get(owner) {
+        Value::Uuid(user) => user,
+        _ => None,
+    };
+    let mut moves = Vec::new();
+    for c in candidates {
+        let (id, before) = (id_of::<R>(&c.after)?, c.before.as_ref().map(user));
+        let how = if before.flatten().is_some() { "transfer" } else { "assign" };
+        moves.extend(Move::between(id, before, user(&c.after), c.since.owner, how));
+    }
+    intervals::moved(unit, OWNERSHIP, &shape.name, &moves).await
+}
+
 /// The words by which the records are found, where a searched field or a deletion changed them.
-async fn index<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candidate<R::Model>]) -> Result<()> {
+async fn index<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[Candidate<R::Model>],
+) -> Result<Option<InsertStatement>> {
     let columns = search::columns(shape);
     if columns.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let all: Vec<_> = R::Column::iter().collect();
     let deleted = draft::column::<R>("deleted_at")?;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{columns, put, rule};
 use crate::{
-    engine::{Registry, Shape, read_cell},
+    engine::{Registry, Shape, read_cell, store::ROWS_PER_STATEMENT},
     error::Result,
     store::Store,
 };
@@ -59,7 +59,11 @@ async fn page(store: &Store, shape: &Shape, after: (Uuid, Uuid)) -> Result<Optio
     for of_tenant in records.chunk_by(|(a, _), (b, _)| a == b) {
         let Some((tenant, _)) = of_tenant.first() else { continue };
         let records: Vec<_> = of_tenant.iter().map(|(_, record)| record.clone()).collect();
-        put(&txn, *tenant, shape, &records).await?;
+        for part in records.chunks(ROWS_PER_STATEMENT) {
+            if let Some(insert) = put(&txn, *tenant, shape, part).await? {
+                txn.execute(&insert).await?;
+            }
+        }
     }
     txn.commit().await?;
     Ok(Some((rows.len() as u64, last)))

@@ -1,32 +1,40 @@
 //! Tokens into the database, with the record they are of.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value,
+    sea_query::{Alias, Expr, ExprTrait, InsertStatement, OnConflict, Query},
+};
 use uuid::Uuid;
 
 use super::{document, rule};
 use crate::{engine::Shape, error::Result};
 
-/// Five variables a row, and SQLite takes 32,766.
-const ROWS_PER_STATEMENT: usize = 250;
-
-/// Keeps what is searched of these records of one tenant: the cells of the kind's columns, or `None` where the record is
-/// to be found no more. Two statements for up to 250 records, three on SQLite.
+/// Keeps what is searched of up to 250 records of one tenant: the cells of the kind's columns, or `None` where the record is
+/// to be found no more. Removes the latter, and answers with what stores the rest on PostgreSQL; on SQLite, where the index
+/// knows documents by their number alone, stores it. One statement to remove and one to store, on SQLite two each.
 pub(in crate::engine) async fn put(
     txn: &DatabaseTransaction,
     tenant: Uuid,
     shape: &Shape,
     records: &[(Uuid, Option<Vec<Value>>)],
-) -> Result<()> {
-    let (living, gone): (Vec<_>, Vec<_>) = records.iter().partition(|(_, cells)| cells.is_some());
+) -> Result<Option<InsertStatement>> {
     let to = Place { txn, tenant, shape };
-    for part in gone.chunks(ROWS_PER_STATEMENT) {
-        to.remove(&part.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await?;
+    let gone: Vec<_> = records.iter().filter(|(_, cells)| cells.is_none()).map(|(id, _)| *id).collect();
+    if !gone.is_empty() {
+        to.remove(&gone).await?;
     }
-    for part in living.chunks(ROWS_PER_STATEMENT) {
-        let documents = part.iter().filter_map(|(id, cells)| Some((*id, document(tenant, shape, cells.as_ref()?))));
-        to.store(documents.collect()).await?;
+    let documents = records.iter().filter_map(|(id, cells)| Some((*id, document(tenant, shape, cells.as_ref()?))));
+    let documents: Vec<_> = documents.collect();
+    if documents.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let insert = to.insert(&documents);
+    if txn.get_database_backend() == DbBackend::Postgres {
+        return Ok(Some(insert));
+    }
+    txn.execute(&insert).await?;
+    to.store_tokens(documents).await?;
+    Ok(None)
 }
 
 struct Place<'a> {
@@ -36,31 +44,24 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    async fn store(&self, documents: Vec<(Uuid, String)>) -> Result<()> {
+    fn insert(&self, documents: &[(Uuid, String)]) -> InsertStatement {
         let postgres = self.txn.get_database_backend() == DbBackend::Postgres;
-        let mut values: Vec<Value> = vec![self.tenant.into(), (&*self.shape.name).into(), rule(self.shape).into()];
-        let (also, tokens, set) =
-            if postgres { (", tokens", "::tsvector", ", tokens = excluded.tokens") } else { ("", "", "") };
-        let mut rows = Vec::with_capacity(documents.len());
-        for (id, text) in &documents {
-            values.push((*id).into());
-            let mut row = format!("($1, $2, $3, ${}", values.len());
-            if postgres {
-                values.push(text.as_str().into());
-                row = format!("{row}, ${}{tokens}", values.len());
-            }
-            rows.push(row + ")");
+        let mut insert = Query::insert();
+        let mut columns = vec!["tenant_id", "kind", "record_id", "rule"];
+        columns.extend(postgres.then_some("tokens"));
+        insert.into_table(Alias::new("search_document")).columns(columns.iter().copied().map(Alias::new));
+        for (id, text) in documents {
+            let mut row = vec![Expr::val(self.tenant), Expr::val(&*self.shape.name), Expr::val(*id)];
+            row.push(Expr::val(rule(self.shape)));
+            row.extend(postgres.then(|| Expr::val(text.as_str()).cast_as("tsvector")));
+            insert.values_panic(row);
         }
-        let sql = format!(
-            "insert into search_document (tenant_id, kind, rule, record_id{also}) values {} \
-             on conflict (tenant_id, kind, record_id) do update set rule = excluded.rule{set}",
-            rows.join(", ")
-        );
-        self.execute(&sql, values).await?;
-        if postgres { Ok(()) } else { self.store_tokens(documents).await }
+        let (key, set) = columns.split_at(3);
+        let set = set.iter().copied().map(Alias::new);
+        insert.on_conflict(OnConflict::columns(key.iter().copied().map(Alias::new)).update_columns(set).to_owned());
+        insert
     }
 
-    /// SQLite: the index knows documents by their number alone.
     async fn store_tokens(&self, documents: Vec<(Uuid, String)>) -> Result<()> {
         let mut values: Vec<Value> = vec![self.tenant.into(), (&*self.shape.name).into()];
         let mut rows = Vec::with_capacity(documents.len());
