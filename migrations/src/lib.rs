@@ -15,7 +15,7 @@ mod m20261125_000020_change_by_time;
 mod m20261125_000021_search;
 mod m20261125_000030_idempotency;
 mod m20261125_000060_one_time_token;
-mod table;
+pub mod table;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait};

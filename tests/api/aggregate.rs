@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value as Json, json};
 
-use crate::support::{Answer, Caller, Db, Person, on, on_both};
+use crate::support::{Answer, Caller, Db, Person, on, on_both, on_both_with_the_sample};
 
 async fn asked(caller: &Caller, plural: &str, body: Json) -> Answer {
     caller.post(&format!("/v1/{plural}/aggregate"), body).await
@@ -235,7 +235,7 @@ fn groups_come_in_the_order_asked_for_and_no_more_than_the_limit() {
 
 #[test]
 fn every_kind_counts_its_records_by_every_field_that_makes_groups() {
-    on_both(|server| async move {
+    on_both_with_the_sample(|server| async move {
         let admin = server.as_admin().await;
         accounts(&admin, &users(&server).await).await;
         let shapes: Vec<_> = server.world().registry.shapes().cloned().collect();

@@ -10,7 +10,7 @@ use ripen_core::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use crate::support::{Answer, Caller, Person, TestServer, on_both};
+use crate::support::{Answer, Caller, Person, TestServer, on_both, on_both_with_the_sample};
 
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -76,9 +76,9 @@ pub(crate) fn takes(shape: &Shape, verb: Verb) -> bool {
     shape.verbs.contains(&verb)
 }
 
-/// Runs the check for each kind that can be created, on one server a database.
+/// Runs the check for each kind that can be created, and for one that the product does not have, on one server a database.
 pub(crate) fn every_kind(check: impl for<'a> Fn(&'a Arc<TestServer>, &'a mut Maker, Shape) -> Later<'a, ()>) {
-    on_both(|server| {
+    on_both_with_the_sample(|server| {
         let check = &check;
         async move {
             let mut maker = Maker::new(&server).await;

@@ -30,7 +30,7 @@ fn ended(job: &Json) -> bool {
 }
 
 /// The result of an import that succeeds, and its place.
-async fn imported(caller: &Caller, spec: &Json, file: impl Into<Vec<u8>>) -> (Json, String) {
+pub(crate) async fn imported(caller: &Caller, spec: &Json, file: impl Into<Vec<u8>>) -> (Json, String) {
     let answer = post(caller, spec, file).await.expect(202);
     let place = answer.header("location").to_owned();
     assert_eq!(place, format!("/v1/jobs/{}", answer.id()));

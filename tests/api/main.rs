@@ -12,6 +12,7 @@ mod aggregate;
 mod auth;
 mod batch;
 mod changes;
+mod complaints;
 mod contract;
 mod corpora;
 mod crash;
@@ -25,8 +26,10 @@ mod openapi;
 mod past;
 mod plans;
 mod query;
+mod sample_kind;
 mod search;
 mod statements;
 #[path = "../support/mod.rs"]
 mod support;
+mod values;
 mod words;

@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// Accounts of all tenants together.
-const ACCOUNTS: usize = 20_000;
+pub(crate) const ACCOUNTS: usize = 20_000;
 
 /// Copies the first account of the first tenant until there are so many tenants, each with its share of all accounts.
-async fn fill(server: &TestServer, tenants: usize) {
+pub(crate) async fn fill(server: &TestServer, tenants: usize) {
     let store = &server.world().store;
     let columns = if store.backend == DbBackend::Postgres {
         "select column_name::text as name from information_schema.columns where table_name = '{}' order by ordinal_position"

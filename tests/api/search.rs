@@ -9,7 +9,7 @@ use ripen_core::engine::{
 use sea_orm::ConnectionTrait;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Answer, Caller, Db, Person, on, on_both};
+use crate::support::{Answer, Caller, Db, Person, on, on_both, on_both_with_the_sample};
 
 fn written() -> impl Strategy<Value = Json> {
     let value = prop_oneof![
@@ -110,7 +110,7 @@ async fn people(admin: &Caller) {
 
 #[test]
 fn a_search_answers_byte_for_byte_as_the_list_for_every_kind() {
-    on_both(|server| async move {
+    on_both_with_the_sample(|server| async move {
         let admin = server.as_admin().await;
         people(&admin).await;
         let shapes: Vec<Shape> = server.world().registry.shapes().cloned().collect();

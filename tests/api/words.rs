@@ -18,7 +18,7 @@ use sea_orm::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::support::{Caller, Db, Person, TestServer, on_both};
+use crate::support::{Caller, Db, Person, TestServer, on_both, on_both_with_the_sample};
 
 async fn names(caller: &Caller, parameters: &[(&str, &str)]) -> Vec<String> {
     let answer = caller.list("/v1/accounts", parameters).await.expect(200);
@@ -151,7 +151,7 @@ fn hostile_texts_are_words_or_refused() {
 
 #[test]
 fn every_kind_is_searched_in_the_fields_it_declares_or_says_that_it_has_none() {
-    on_both(|server| async move {
+    on_both_with_the_sample(|server| async move {
         let admin = server.as_admin().await;
         let document: Json = admin.get("/openapi.json").await.expect(200).json;
         for shape in server.world().registry.shapes().filter(|shape| shape.verbs.contains(&Verb::Read)) {

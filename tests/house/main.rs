@@ -6,6 +6,7 @@ mod budget;
 mod dependencies;
 mod floors;
 mod paths;
+mod promises;
 
 use std::{path::PathBuf, process::Command};
 

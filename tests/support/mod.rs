@@ -6,6 +6,7 @@ mod client;
 mod database;
 mod outside;
 mod postgres;
+mod sample;
 mod server;
 
 use std::future::Future;
@@ -27,11 +28,25 @@ pub fn on_both<F: Future<Output = ()>>(test: impl Fn(std::sync::Arc<TestServer>)
 
 pub fn on<F: Future<Output = ()>>(db: Db, test: impl Fn(std::sync::Arc<TestServer>) -> F) {
     prepare(db);
-    block_on(async {
-        let server = std::sync::Arc::new(TestServer::new(db).await);
-        test(server.clone()).await;
-        std::sync::Arc::into_inner(server).expect("the test keeps nothing of the server").end().await;
-    });
+    block_on(run(TestServer::new(db), test));
+}
+
+/// The same on servers that have one kind more than the product.
+pub fn on_both_with_the_sample<F: Future<Output = ()>>(test: impl Fn(std::sync::Arc<TestServer>) -> F) {
+    for db in databases() {
+        eprintln!("on {db:?}");
+        prepare(db);
+        block_on(run(TestServer::with_sample(db), &test));
+    }
+}
+
+async fn run<F: Future<Output = ()>>(
+    server: impl Future<Output = TestServer>,
+    test: impl Fn(std::sync::Arc<TestServer>) -> F,
+) {
+    let server = std::sync::Arc::new(server.await);
+    test(server.clone()).await;
+    std::sync::Arc::into_inner(server).expect("the test keeps nothing of the server").end().await;
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {

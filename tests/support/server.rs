@@ -16,10 +16,11 @@ use ripen_core::{
     engine::{Operation, Since},
     store::Fence,
 };
-use sea_orm::Statement;
+use sea_orm::{Database, Statement};
+use sea_orm_migration::{MigrationTrait as _, SchemaManager};
 use serde_json::json;
 
-use super::{Caller, Db, TestClock, database::TestDatabase, outside::CountedIds};
+use super::{Caller, Db, TestClock, database::TestDatabase, outside::CountedIds, sample};
 
 /// When every test begins.
 pub const START: &str = "2026-01-31T09:30:00Z";
@@ -95,8 +96,26 @@ impl TestServer {
         Self::built(db, change, observe).await
     }
 
-    async fn built(db: Db, change: impl FnOnce(&mut Config), alter: impl FnOnce(&mut World)) -> Self {
+    /// With one kind more: its line, and its migration after the product's.
+    pub async fn with_sample(db: Db) -> Self {
         let database = TestDatabase::new(db).await;
+        let connection = Database::connect(&database.url).await.unwrap();
+        sample::Migration.up(&SchemaManager::new(&connection)).await.unwrap();
+        ripen_migrations::fence(&connection).await.unwrap();
+        connection.close().await.unwrap();
+        Self::on(database, db, |_| {}, |world| world.registry = world.registry.clone().with(sample::Entity)).await
+    }
+
+    async fn built(db: Db, change: impl FnOnce(&mut Config), alter: impl FnOnce(&mut World)) -> Self {
+        Self::on(TestDatabase::new(db).await, db, change, alter).await
+    }
+
+    async fn on(
+        database: TestDatabase,
+        db: Db,
+        change: impl FnOnce(&mut Config),
+        alter: impl FnOnce(&mut World),
+    ) -> Self {
         let mut config = config(&database.url, &database.dir());
         change(&mut config);
         let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();

@@ -1,8 +1,8 @@
 //! The Field: the unit in which drafts, filters, sorts, rights, imports, the API description and bytes all speak.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, SubsecRound, Timelike, Utc};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
@@ -247,19 +247,29 @@ pub(super) fn choose(word: &str, words: &[String]) -> Result<String, String> {
     Err(format!("{detail} (one of {})", words.join(", ")))
 }
 
+/// Those that both databases order as they are written.
+const YEARS: RangeInclusive<i32> = 1..=9999;
+
 /// `YYYY-MM-DD`, and nothing else.
 pub fn date(text: &str) -> Result<NaiveDate, String> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d")
         .ok()
-        .filter(|_| text.len() == 10)
+        .filter(|date| text.len() == 10 && YEARS.contains(&date.year()))
         .ok_or_else(|| format!("`{text}` is not a date YYYY-MM-DD"))
 }
 
-/// RFC 3339 with any offset, kept in UTC to the millisecond.
+/// RFC 3339 with any offset, kept in UTC to the millisecond. Leap seconds are refused: PostgreSQL knows none, and would
+/// make another instant of them.
 pub fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc().trunc_subsecs(3))
-        .map_err(|_| format!("`{text}` is not an RFC 3339 instant such as 2026-01-31T09:30:00.000Z"))
+    let read = DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc());
+    let at = read.ok_or_else(|| format!("`{text}` is not an RFC 3339 instant such as 2026-01-31T09:30:00.000Z"))?;
+    if at.nanosecond() >= 1_000_000_000 {
+        return Err(format!("`{text}` is a leap second; seconds go to 59"));
+    }
+    if !YEARS.contains(&at.year()) {
+        return Err(format!("`{text}` is not in the years 0001 to 9999 of UTC"));
+    }
+    Ok(at.trunc_subsecs(3))
 }
 
 /// Exactly milliseconds and `Z`.
