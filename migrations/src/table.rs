@@ -54,7 +54,8 @@ impl Type {
     }
 }
 
-/// A table on its way.
+/// A table on its way, made by [`Table::create`].
+#[must_use]
 pub struct Table<'a> {
     manager: &'a SchemaManager<'a>,
     name: &'static str,

@@ -27,16 +27,16 @@ fn every_test_that_a_promise_names_exists() {
     let tests = tests();
     let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
     let mut missing = Vec::new();
-    let mut named = 0;
+    let mut count = 0;
     for row in rows.filter(|row| !row.ends_with("| tests |")) {
         let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
         let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
-        named += names.len();
+        count += names.len();
         missing.extend(names.iter().filter(|name| !tests.contains(**name)).map(|name| (*name).to_owned()));
         if names.is_empty() {
             missing.push(format!("a test for: {row}"));
         }
     }
-    assert!(named > 50, "only {named} tests are named: is the table still read?");
+    assert!(count > 50, "only {count} tests are named: is the table still read?");
     assert!(missing.is_empty(), "tests/README.md names what is not there:\n{}", missing.join("\n"));
 }
