@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod batch;
+mod composite;
 mod restore;
 mod search;
 
@@ -27,6 +28,8 @@ use crate::{
 type Answer = Result<HttpResponse, Problem>;
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
+    let composite = web::post().to(composite::composite);
+    cfg.service(web::resource("/v1/composite").route(composite).default_service(web::to(not_here)));
     let many = web::resource("/v1/{kind}").route(web::get().to(list)).route(web::post().to(create));
     let one = web::resource("/v1/{kind}/{id}")
         .route(web::get().to(get))

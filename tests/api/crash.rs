@@ -98,6 +98,14 @@ fn a_crash_between_any_two_statements_leaves_the_state_before_or_after() {
                         {"op": "update", "id": id(1), "data": {"name": "One"}},
                     ]}),
                 ),
+                (
+                    "POST",
+                    "/v1/composite",
+                    json!({"operations": [
+                        {"op": "create", "kind": "contact", "data": {"last_name": "Four", "account_id": {"$ref": "a.id"}}},
+                        {"ref": "a", "op": "upsert", "kind": "account", "data": {"name": "Five", "external_id": "five"}},
+                    ]}),
+                ),
                 ("DELETE", &format!("/v1/accounts/{}", id(2)), Json::Null),
                 ("POST", &format!("/v1/accounts/{}/restore", id(2)), Json::Null),
             ] {

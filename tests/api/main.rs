@@ -13,6 +13,7 @@ mod auth;
 mod batch;
 mod changes;
 mod complaints;
+mod composite;
 mod contract;
 mod corpora;
 mod crash;

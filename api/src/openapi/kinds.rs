@@ -2,12 +2,13 @@
 
 mod aggregate;
 mod batch;
+mod composite;
 mod search;
 mod text;
 
 use ripen_core::{
     access::Verb,
-    engine::{Field, FieldAccess, FieldType, Shape},
+    engine::{Field, FieldAccess, FieldType, Registry, Shape},
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -16,7 +17,15 @@ use super::shared::{failing, parameter, schema, set};
 /// An id for examples.
 const SAMPLE: &str = "01936b2f-7c00-7000-8000-000000000001";
 
-pub(super) fn describe(shape: &Shape, paths: &mut Map<String, Json>, schemas: &mut Map<String, Json>) {
+/// Every kind of the registry, and what concerns several.
+pub(super) fn describe(registry: &Registry, paths: &mut Map<String, Json>, schemas: &mut Map<String, Json>) {
+    for shape in registry.shapes() {
+        describe_kind(shape, paths, schemas);
+    }
+    composite::describe(registry, paths, schemas);
+}
+
+fn describe_kind(shape: &Shape, paths: &mut Map<String, Json>, schemas: &mut Map<String, Json>) {
     let title = title(&shape.name);
     let (mut many, mut one) = (Map::new(), Map::new());
     for verb in shape.verbs {

@@ -110,8 +110,9 @@ fn describe(registry: &Registry, catalogue: &Catalogue) -> Json {
     let (mut paths, mut schemas, mut tags) = (Map::new(), Map::new(), Map::new());
     for shape in registry.shapes() {
         tags.insert(shape.plural.to_string(), shape.description.clone().into());
-        kinds::describe(shape, &mut paths, &mut schemas);
     }
+    tags.insert("composite".to_owned(), "Records of several kinds in one transaction.".into());
+    kinds::describe(registry, &mut paths, &mut schemas);
     for action in routes::docs() {
         merge(&serde_json::to_value(action).unwrap_or_default(), &mut paths, &mut schemas, &mut tags);
     }

@@ -24,7 +24,7 @@ pub(super) async fn batch(
     Ok(HttpResponse::Ok().json(json!({"results": results})))
 }
 
-fn result(app: &App, row: &Row) -> Json {
+pub(super) fn result(app: &App, row: &Row) -> Json {
     match row {
         Ok((effect, written)) => {
             json!({"status": status(*effect).as_u16(), "id": written.id, "version": written.version})

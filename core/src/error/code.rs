@@ -33,6 +33,7 @@ pub enum Code {
     Duplicate,
     ReferenceNotFound,
     AmbiguousReference,
+    CircularReference,
     OutsideYourReach,
     // state
     Conflict,
@@ -111,6 +112,7 @@ impl Code {
             Self::OutOfRange => "The number is out of range",
             Self::Duplicate => "Another record has this value, which must be unique",
             Self::ReferenceNotFound => "The record referred to does not exist",
+            Self::CircularReference => "Operations refer to each other in a circle",
             Self::AmbiguousReference => "Several records match the reference",
             Self::OutsideYourReach => "The record would belong to someone outside your reach",
             Self::Conflict => "The request contradicts what is stored",

@@ -38,13 +38,16 @@ fn batch(shape: &Shape, title: &str) -> Json {
     set(&mut operation, "x-right", rights.join(" or "));
     let content = json!({"application/json": {"schema": schema(&format!("{title}Batch"))}});
     set(&mut operation, "requestBody", json!({"required": true, "description": "The operations.", "content": content}));
+    let failures = ["400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"];
+    set(&mut operation, "responses", failing(results(), &failures));
+    operation
+}
+
+/// The answer to many operations.
+pub(super) fn results() -> Json {
     let results = json!({"type": "object", "required": ["results"], "properties": {
         "results": {"type": "array", "items": schema(RESULT)}}});
-    let ok =
-        json!({"200": {"description": "What became of each.", "content": {"application/json": {"schema": results}}}});
-    let failures = ["400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"];
-    set(&mut operation, "responses", failing(ok, &failures));
-    operation
+    json!({"200": {"description": "What became of each.", "content": {"application/json": {"schema": results}}}})
 }
 
 fn body(shape: &Shape, title: &str) -> Json {
