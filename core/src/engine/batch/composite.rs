@@ -39,6 +39,9 @@ struct Part {
     needs: Vec<usize>,
 }
 
+/// Steps on one kind, each with its place.
+type Slice = Vec<(usize, Step)>;
+
 impl Composite {
     /// Reads `{operations: [{ref?, op, kind, id?, version?, data?, by?}]}`.
     ///
@@ -81,18 +84,16 @@ impl Composite {
             let mut refuse = |pointer: &str, code, detail| {
                 broken.push(Violation { pointer: at(index, pointer), code, detail });
             };
-            walk(&part.members, "", &mut |pointer, text| match named(text) {
-                None => {
+            walk(&part.members, "", &mut |pointer, text| {
+                let Some(name) = named(text) else {
                     let detail = "must be the name of an operation and `.id`, such as `a.id`".to_owned();
-                    refuse(pointer, Code::InvalidValue, detail);
-                }
-                Some(name) => match names.get(name) {
-                    Some(place) => needs.push(*place),
-                    None => {
-                        let detail = unknown("operation", name, names.keys().map(String::as_str));
-                        refuse(pointer, Code::ReferenceNotFound, detail);
-                    }
-                },
+                    return refuse(pointer, Code::InvalidValue, detail);
+                };
+                let Some(place) = names.get(name) else {
+                    let detail = unknown("operation", name, names.keys().map(String::as_str));
+                    return refuse(pointer, Code::ReferenceNotFound, detail);
+                };
+                needs.push(*place);
             });
             part.needs = needs;
         }
@@ -202,7 +203,7 @@ impl Composite {
 
     /// The next operations that can be one slice: of one kind, none needing another, no record twice. Those that need one
     /// that was refused are left out.
-    fn run<'w>(&self, waiting: &'w [usize], ids: &HashMap<usize, Uuid>) -> Result<(Vec<(usize, Step)>, &'w [usize])> {
+    fn run<'w>(&self, waiting: &'w [usize], ids: &HashMap<usize, Uuid>) -> Result<(Slice, &'w [usize])> {
         let kind = |place: usize| self.0.get(place).map(|part| &part.resource.shape().name);
         let first = waiting.first().and_then(|place| kind(*place));
         let (mut slice, mut records, mut places) = (Vec::new(), HashSet::new(), HashSet::new());
