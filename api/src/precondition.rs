@@ -1,12 +1,37 @@
 //! Entity tags, RFC 9110: `"v7"` is version 7 of a record; what follows a dot tells how it was shown.
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header};
-use ripen_core::error::{Code, Error};
+use ripen_core::{
+    context::Context,
+    error::{Code, Error},
+};
 
 use crate::{extract::single, problem::Problem};
 
-/// `If-Match`: the version the caller has seen. `None` without the header, and for `*`.
-pub struct IfMatch(pub Option<i64>);
+/// `If-Match`: the version the caller has seen.
+pub enum IfMatch {
+    Absent,
+    /// `*`: whatever version it is.
+    Any,
+    Version(i64),
+}
+
+impl IfMatch {
+    /// The version to write from; `None` for any.
+    ///
+    /// # Errors
+    /// `precondition_required` where the tenant wants one and none was sent.
+    pub fn version(&self, cx: &Context) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Absent if cx.tenant.require_preconditions => {
+                let detail = "send `If-Match` with the `ETag` of the record as you read it, or `*`";
+                Err(Error::conflict(Code::PreconditionRequired, detail))
+            }
+            Self::Absent | Self::Any => Ok(None),
+            Self::Version(version) => Ok(Some(*version)),
+        }
+    }
+}
 
 impl FromRequest for IfMatch {
     type Error = Problem;
@@ -14,22 +39,22 @@ impl FromRequest for IfMatch {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let header = single(request, header::IF_MATCH.as_str());
-        std::future::ready(header.and_then(if_match).map(Self).map_err(Problem::from))
+        std::future::ready(header.and_then(if_match).map_err(Problem::from))
     }
 }
 
 /// A version no record has, for tags that are not ours and so match nothing.
 const NEVER: i64 = 0;
 
-fn if_match(header: Option<String>) -> Result<Option<i64>, Error> {
-    let Some(header) = header else { return Ok(None) };
+fn if_match(header: Option<String>) -> Result<IfMatch, Error> {
+    let Some(header) = header else { return Ok(IfMatch::Absent) };
     if header.trim() == "*" {
-        return Ok(None);
+        return Ok(IfMatch::Any);
     }
     if header.contains(',') {
         return Err(Error::malformed("If-Match", Code::InvalidParameter, "takes one entity tag"));
     }
-    Ok(Some(version(header.trim()).unwrap_or(NEVER)))
+    Ok(IfMatch::Version(version(header.trim()).unwrap_or(NEVER)))
 }
 
 /// The version in a strong tag of ours.
@@ -61,11 +86,14 @@ impl FromRequest for IfNoneMatch {
 
 #[cfg(test)]
 mod tests {
-    use super::{IfNoneMatch, NEVER, if_match};
+    use super::{IfMatch, IfNoneMatch, NEVER, if_match};
 
     #[test]
     fn if_match_reads_the_version_before_the_dot_and_nothing_weak() {
-        let read = |text: &str| if_match(Some(text.to_owned())).unwrap();
+        let read = |text: &str| match if_match(Some(text.to_owned())).unwrap() {
+            IfMatch::Version(version) => Some(version),
+            IfMatch::Absent | IfMatch::Any => None,
+        };
         assert_eq!(read("\"v7\""), Some(7));
         assert_eq!(read(" \"v7.9f3a\" "), Some(7));
         assert_eq!(read("*"), None);

@@ -51,6 +51,7 @@ fn status(error: &Error) -> StatusCode {
             _ => StatusCode::BAD_REQUEST,
         },
         Error::Conflict { code: Code::IdempotencyKeyReused, .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Conflict { code: Code::PreconditionRequired, .. } => StatusCode::PRECONDITION_REQUIRED,
         Error::Conflict { .. } => StatusCode::CONFLICT,
         Error::Stale { .. } => StatusCode::PRECONDITION_FAILED,
         Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,

@@ -82,15 +82,17 @@ async fn create(caller: Caller, kind: Kind, parameters: Parameters, draft: Draft
 
 async fn update(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfMatch, draft: Draft) -> Answer {
     let [] = parameters.take([])?;
-    let operation = Operation::Update { id: id.0, version: seen.0, data: draft.0, since: Since::default() };
+    let operation =
+        Operation::Update { id: id.0, version: seen.version(&caller)?, data: draft.0, since: Since::default() };
     let (_, found) = write(&caller, &kind, operation).await?;
     Ok(whole(HttpResponse::Ok(), found))
 }
 
 async fn delete(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfMatch) -> Answer {
     let [] = parameters.take([])?;
+    let version = seen.version(&caller)?;
     let unit = caller.begin().await?;
-    one(&*kind, &unit, Operation::Delete { id: id.0, version: seen.0 }).await?;
+    one(&*kind, &unit, Operation::Delete { id: id.0, version }).await?;
     unit.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -39,6 +39,10 @@ pub struct Tenant {
     pub name: String,
     pub base_currency: Currency,
     pub time_zone: Tz,
+    /// Writers of existing records must say which version they change.
+    pub require_preconditions: bool,
+    /// Of its settings.
+    pub version: i64,
     /// The kinds of record it has, as it has them: built-in ones with its own fields, and its own.
     pub kinds: Registry,
 }

@@ -32,5 +32,6 @@ mod search;
 mod statements;
 #[path = "../support/mod.rs"]
 mod support;
+mod tenant;
 mod values;
 mod words;

@@ -62,7 +62,7 @@ pub(super) fn parameters() -> Json {
 }
 
 /// Failures by status: component name, meaning.
-const FAILURES: [(&str, &str, &str); 12] = [
+const FAILURES: [(&str, &str, &str); 13] = [
     ("400", "Malformed", "The request cannot be read."),
     ("401", "Unauthenticated", "No valid token was sent."),
     ("403", "Forbidden", "The right of the operation is missing."),
@@ -72,6 +72,7 @@ const FAILURES: [(&str, &str, &str); 12] = [
     ("413", "TooLarge", "The body is too large."),
     ("415", "UnsupportedMediaType", "The body has a media type this path does not take."),
     ("422", "Invalid", "The request breaks rules of its content; `errors` names each place."),
+    ("428", "PreconditionRequired", "The tenant requires `If-Match`."),
     ("429", "TooManyRequests", "A limit is reached; `Retry-After` tells when to come back."),
     ("500", "Internal", "Something is wrong on the server's side."),
     ("503", "Unavailable", "The server or its database cannot answer now."),

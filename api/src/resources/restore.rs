@@ -11,6 +11,7 @@ use crate::{
 
 pub(super) async fn restore(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfMatch) -> Answer {
     let [] = parameters.take([])?;
-    let (_, found) = write(&caller, &kind, Operation::Restore { id: id.0, version: seen.0 }).await?;
+    let version = seen.version(&caller)?;
+    let (_, found) = write(&caller, &kind, Operation::Restore { id: id.0, version }).await?;
     Ok(whole(HttpResponse::Ok(), found))
 }

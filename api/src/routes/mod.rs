@@ -6,6 +6,7 @@ mod changes;
 mod imports;
 mod jobs;
 mod plugins;
+mod tenant;
 
 use actix_web::web;
 use utoipa::OpenApi;
@@ -17,7 +18,8 @@ pub(crate) fn all(cfg: &mut web::ServiceConfig) {
         .configure(changes::routes)
         .configure(imports::routes)
         .configure(jobs::routes)
-        .configure(plugins::routes);
+        .configure(plugins::routes)
+        .configure(tenant::routes);
 }
 
 /// The descriptions of the same.
@@ -28,6 +30,7 @@ pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
         imports::Doc::openapi(),
         jobs::Doc::openapi(),
         plugins::Doc::openapi(),
+        tenant::Doc::openapi(),
         crate::health::Doc::openapi(),
         crate::metrics::Doc::openapi(),
         crate::openapi::Doc::openapi(),

@@ -12,6 +12,7 @@ mod rights;
 mod role;
 mod secrets;
 mod session;
+mod settings;
 pub mod tenants;
 mod throttle;
 mod token;
@@ -21,13 +22,14 @@ pub use self::{
     actor::{Actor, Reach, actor_of_user},
     credential::{change_password, set_password},
     gate::{Gate, GateOptions},
-    me::{Me, MyTenant, MyUser, me},
+    me::{Me, MyUser, me},
     one_time::{OneTimeToken, Purpose, one_time_token, redeem},
     password::Cost,
     rights::{may, may_act, rights_of},
     role::Role,
     secrets::{Secret, Secrets},
     session::{Tokens, login, logout, refresh},
+    settings::{Settings, change_settings, settings},
     token::Claims,
 };
 

@@ -50,6 +50,8 @@ const ACTIONS: &[(&str, &[Role])] = &[
     ("plugin:create", ADMIN),
     ("plugin_run:create", ADMIN),
     ("plugin_run:simulate", MANAGERS),
+    ("tenant:read", EVERYONE),
+    ("tenant:update", ADMIN),
     ("user:invite", ADMIN),
     ("user:set_password", ADMIN),
 ];

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use sea_orm::{
-    ConnectionTrait, QueryResult,
+    ConnectionTrait, DbBackend, QueryResult,
     sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement},
 };
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::{Actor, Secret, credential, password};
+use super::{Actor, Secret, credential, password, settings};
 use crate::{
     context::{Context, Tenant, Unit, World},
     engine::{Operation, Record, Since},
@@ -84,7 +84,7 @@ fn checked(world: &World, new: &NewTenant) -> Result<Tenant> {
     if !is_slug(&new.slug) {
         refuse("slug", "must have 2 to 63 of a-z, 0-9 and single hyphens, and start with a letter".to_owned());
     }
-    if new.name.trim().is_empty() || new.name.chars().count() > 200 {
+    if !settings::is_name(&new.name) {
         refuse("name", "must have 1 to 200 characters".to_owned());
     }
     let currency = Currency::parse(&new.base_currency).map_err(|detail| refuse("base_currency", detail));
@@ -98,6 +98,8 @@ fn checked(world: &World, new: &NewTenant) -> Result<Tenant> {
             name: new.name.clone(),
             base_currency,
             time_zone,
+            require_preconditions: false,
+            version: 1,
             kinds: world.registry.clone(),
         }),
         _ => Err(Error::Invalid(broken)),
@@ -145,6 +147,17 @@ pub(super) async fn by_id(world: &World, id: Uuid) -> Result<Option<(Tenant, i64
     row.map(|row| Ok((read(world, &row)?, row.try_get("", "generation")?))).transpose()
 }
 
+/// The unit's tenant as it is stored, until the unit ends nobody else's to change.
+pub(super) async fn locked(unit: &Unit<'_>) -> Result<Tenant> {
+    let mut select = select().and_where(Expr::col(Alias::new("id")).eq(unit.cx.tenant.id)).take();
+    if unit.cx.backend() == DbBackend::Postgres {
+        select.lock_exclusive();
+    }
+    let row = unit.txn.query_one(&select).await?;
+    let row = row.ok_or_else(|| Error::internal("a unit's tenant is stored", "it is not"))?;
+    read(&unit.cx.world, &row)
+}
+
 /// Makes every process forget what it remembers of the tenant's users.
 pub(crate) async fn raise_generation(unit: &Unit<'_>) -> Result<()> {
     let generation = Alias::new("generation");
@@ -158,7 +171,7 @@ pub(crate) async fn raise_generation(unit: &Unit<'_>) -> Result<()> {
 }
 
 fn select() -> SelectStatement {
-    let columns = ["id", "slug", "name", "base_currency", "time_zone"];
+    let columns = ["id", "slug", "name", "base_currency", "time_zone", "require_preconditions", "version"];
     Query::select().columns(columns.map(Alias::new)).from(Alias::new("tenant")).take()
 }
 
@@ -172,6 +185,8 @@ fn read(world: &World, row: &QueryResult) -> Result<Tenant> {
         name: row.try_get("", "name")?,
         base_currency: Currency::parse(&currency).map_err(broken)?,
         time_zone: zone.parse::<Tz>().map_err(|source| broken(source.to_string()))?,
+        require_preconditions: row.try_get("", "require_preconditions")?,
+        version: row.try_get("", "version")?,
         kinds: world.registry.clone(),
     })
 }

@@ -41,6 +41,7 @@ pub enum Code {
     RequestInFlight,
     StillReferenced,
     Stale,
+    PreconditionRequired,
     InvalidState,
     // who
     Unauthenticated,
@@ -120,6 +121,7 @@ impl Code {
             Self::RequestInFlight => "A request with this Idempotency-Key is under way",
             Self::StillReferenced => "Other records still refer to this one",
             Self::Stale => "The record has changed since you read it",
+            Self::PreconditionRequired => "The tenant requires writers to say which version they change",
             Self::InvalidState => "The state does not allow this step",
             Self::Unauthenticated => "Who asks is not known",
             Self::TokenExpired => "The token has expired",

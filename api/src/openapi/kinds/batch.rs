@@ -103,7 +103,7 @@ fn restore(shape: &Shape, title: &str) -> Json {
     let mut operation = operation(shape, Verb::Delete, &id, &format!("Restore one deleted {name}"), &text);
     set(&mut operation, "parameters", json!([parameter("id"), parameter("if_match")]));
     let ok = record("200", "The record as it is now.", title, shape);
-    let failures = ["400", "401", "403", "404", "409", "412", "422", "429", "500", "503"];
+    let failures = ["400", "401", "403", "404", "409", "412", "422", "428", "429", "500", "503"];
     set(&mut operation, "responses", failing(ok, &failures));
     operation
 }

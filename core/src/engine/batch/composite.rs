@@ -63,7 +63,7 @@ impl Composite {
         }
         let mut composite = Self(parts);
         composite.link(&mut broken);
-        composite.read(&mut broken);
+        composite.read(cx, &mut broken);
         if broken.is_empty() { Ok(composite) } else { Err(Error::Invalid(broken)) }
     }
 
@@ -107,12 +107,15 @@ impl Composite {
     }
 
     /// Reads each operation as it will be once ids are known.
-    fn read(&self, broken: &mut Vec<Violation>) {
+    fn read(&self, cx: &Context, broken: &mut Vec<Violation>) {
+        let mut blind = Vec::new();
         for (index, part) in self.0.iter().enumerate() {
-            if let Err(violations) = part.step(index, &|_| Some(UNKNOWN), &self.0) {
-                broken.extend(violations);
+            match part.step(index, &|_| Some(UNKNOWN), &self.0) {
+                Ok(step) => blind.extend(step.unconditional(cx).map(|refused| (index, Err(refused)))),
+                Err(violations) => broken.extend(violations),
             }
         }
+        broken.extend(refusals(blind));
     }
 
     /// Places in an order in which each comes after those it needs: of those that may come next, always the first.

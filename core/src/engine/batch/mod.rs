@@ -95,7 +95,10 @@ impl Batch {
         let (mut rows, mut slice) = (Vec::with_capacity(self.steps.len()), Vec::with_capacity(self.steps.len()));
         for (index, step) in self.steps.iter().enumerate() {
             match step {
-                Ok(step) => slice.push((index, step.clone())),
+                Ok(step) => match step.unconditional(unit.cx) {
+                    Some(refused) => rows.push((index, Err(refused))),
+                    None => slice.push((index, step.clone())),
+                },
                 Err(violations) => rows.push((index, Err(Error::Invalid(violations.clone())))),
             }
         }

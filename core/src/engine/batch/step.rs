@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 use crate::{
     access::Verb,
+    context::Context,
     engine::Shape,
-    error::{Code, Violation, unknown},
+    error::{Code, Error, Violation, unknown},
 };
 
 /// What one operation does to a record.
@@ -66,6 +67,13 @@ impl Reading {
 }
 
 impl Step {
+    /// Why the tenant does not take it: it changes a record, and does not say which version of it.
+    pub(super) fn unconditional(&self, cx: &Context) -> Option<Error> {
+        let blind = matches!(self.op, Op::Update | Op::Delete) && self.version.is_none();
+        let detail = "the tenant requires `version`: the record's as you read it";
+        (blind && cx.tenant.require_preconditions).then(|| Error::conflict(Code::PreconditionRequired, detail))
+    }
+
     /// Reads the operation at this place.
     ///
     /// # Errors
