@@ -92,13 +92,11 @@ fn patched(stored: &Tenant, patch: &Map<String, Json>) -> Result<Tenant> {
         match (name.as_str(), value) {
             ("name", Json::String(text)) if is_name(text) => tenant.name.clone_from(text),
             ("name", Json::String(_)) => refuse(Code::InvalidValue, "must have 1 to 200 characters".to_owned()),
-            ("time_zone", Json::String(text)) => match text.parse::<Tz>() {
-                Ok(zone) => tenant.time_zone = zone,
-                Err(_) => {
-                    let detail = format!("`{text}` is not an IANA time zone such as `Europe/Berlin`");
-                    refuse(Code::InvalidValue, detail);
-                }
-            },
+            ("time_zone", Json::String(text)) => {
+                let strange = || format!("`{text}` is not an IANA time zone such as `Europe/Berlin`");
+                let zone = text.parse::<Tz>().map_err(|_| refuse(Code::InvalidValue, strange()));
+                tenant.time_zone = zone.unwrap_or(tenant.time_zone);
+            }
             ("require_preconditions", Json::Bool(on)) => tenant.require_preconditions = *on,
             ("require_preconditions", _) => refuse(Code::WrongType, "must be true or false".to_owned()),
             ("name" | "time_zone", _) => refuse(Code::WrongType, "must be a text".to_owned()),

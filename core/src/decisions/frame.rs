@@ -162,6 +162,8 @@ mod tests {
             name: "Acme".to_owned(),
             base_currency: Currency::parse("USD").unwrap(),
             time_zone: chrono_tz::UTC,
+            require_preconditions: false,
+            version: 1,
             kinds: crate::engine::Registry::default(),
         }
     }

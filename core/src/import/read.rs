@@ -197,6 +197,8 @@ mod tests {
             name: "T".to_owned(),
             base_currency: Currency::parse("EUR").unwrap(),
             time_zone: zone.parse().unwrap(),
+            require_preconditions: false,
+            version: 1,
             kinds: crate::engine::Registry::default(),
         }
     }
