@@ -59,6 +59,8 @@ pub struct RequestLimits {
     pub head_s: u64,
     /// Streams of changes that a tenant may have open at once.
     pub streams: usize,
+    /// Exports that a tenant may have under way at once; each holds a connection to the database.
+    pub exports: usize,
     /// Seconds after which a stream that has nothing to say shows that it lives.
     pub heartbeat_s: u64,
 }
@@ -122,7 +124,7 @@ impl Default for Server {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, body_s: 30, head_s: 10, streams: 50, heartbeat_s: 15 }
+        Self { body_bytes: 1 << 20, body_s: 30, head_s: 10, streams: 50, exports: 2, heartbeat_s: 15 }
     }
 }
 

@@ -78,6 +78,7 @@ pub fn serve(config: &Config, world: Arc<World>) -> Result<Server, StartError> {
         metrics: Metrics::new()?,
         limits: config.limits(),
         streams: Slots::new("streams of changes", config.limits.streams),
+        exports: Slots::new("exports", config.limits.exports),
         readiness: Arc::new(AtHead(world.store.clone())),
         stopping: false.into(),
         world: world.clone(),

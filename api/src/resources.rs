@@ -3,6 +3,7 @@
 mod aggregate;
 mod batch;
 mod composite;
+mod export;
 mod restore;
 mod search;
 
@@ -31,6 +32,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     let composite = web::post().to(composite::composite);
     cfg.service(web::resource("/v1/composite").route(composite).default_service(web::to(not_here)));
     let many = web::resource("/v1/{kind}").route(web::get().to(list)).route(web::post().to(create));
+    let export = web::resource("/v1/{kind}/export").route(web::get().to(export::export));
     let one = web::resource("/v1/{kind}/{id}")
         .route(web::get().to(get))
         .route(web::patch().to(update))
@@ -42,6 +44,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     let (batch, restore) = (web::post().to(batch::batch), web::post().to(restore::restore));
     cfg.service(web::resource("/v1/{kind}/batch").route(batch).default_service(web::to(not_here)));
     cfg.service(web::resource("/v1/{kind}/{id}/restore").route(restore).default_service(web::to(not_here)));
+    cfg.service(export.default_service(web::to(not_here)));
     cfg.service(many.default_service(web::to(not_here))).service(one.default_service(web::to(not_here)));
 }
 

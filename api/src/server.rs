@@ -32,6 +32,7 @@ pub struct App {
     pub metrics: Metrics,
     pub limits: Limits,
     pub streams: Arc<Slots>,
+    pub exports: Arc<Slots>,
     pub readiness: Arc<dyn Readiness>,
     /// Set when the process was told to end: `/readyz` says so while requests are finished.
     pub stopping: AtomicBool,

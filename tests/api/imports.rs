@@ -39,7 +39,7 @@ pub(crate) async fn imported(caller: &Caller, spec: &Json, file: impl Into<Vec<u
     (job["result"].clone(), place)
 }
 
-async fn errors(caller: &Caller, place: &str) -> Vec<Json> {
+pub(crate) async fn errors(caller: &Caller, place: &str) -> Vec<Json> {
     let answer = caller.get(&format!("{place}/errors?format=ndjson")).await.expect(200);
     let text = String::from_utf8(answer.bytes).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

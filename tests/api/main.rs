@@ -18,6 +18,7 @@ mod contract;
 mod corpora;
 mod crash;
 mod every_kind;
+mod export;
 mod fence;
 mod hostile;
 mod idempotency;

@@ -51,6 +51,8 @@ fn a_kind_of_one_file_one_line_and_one_migration_has_every_mechanism() {
         let (result, _) = imported(&admin, &spec, row).await;
         assert_eq!((&result["created"], &result["failed"]), (&json!(1), &json!(1)), "{result}");
         assert_eq!(names(&admin, VEHICLES, &[("known_at", &before)]).await, Vec::<String>::new());
+        let file = admin.get(&format!("{VEHICLES}/export?fields=plate,price&filter=mileage<20")).await.expect(200);
+        assert_eq!(file.bytes, b"plate,price.amount,price.currency\r\nB-RP 1,100.00,EUR\r\n");
         feed(&admin).await;
         let document = admin.get("/openapi.json").await.expect(200).json;
         assert_eq!(document["paths"][VEHICLES]["get"]["operationId"], "list_vehicles");

@@ -3,6 +3,7 @@
 mod aggregate;
 mod batch;
 mod composite;
+mod export;
 mod search;
 mod text;
 
@@ -36,6 +37,7 @@ fn describe_kind(shape: &Shape, paths: &mut Map<String, Json>, schemas: &mut Map
                 schemas.insert(format!("{title}Page"), page(&title));
                 search::describe(shape, &title, paths, schemas);
                 aggregate::describe(shape, paths, schemas);
+                export::describe(shape, paths);
             }
             Verb::Create => {
                 many.insert("post".to_owned(), create(shape, &title));

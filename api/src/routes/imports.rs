@@ -69,6 +69,8 @@ struct ImportSpec {
     replace: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// Column -> bounds outside of which an accepted row is reported.
     warn: Option<BTreeMap<String, ImportBounds>>,
+    /// Takes off the apostrophes that an export as CSV puts before what a spreadsheet would take for a formula.
+    formula_guard: Option<bool>,
     /// Try everything and keep nothing.
     dry_run: Option<bool>,
 }

@@ -9,6 +9,7 @@ mod cell;
 pub(crate) mod cursor;
 mod draft;
 mod expand;
+pub mod export;
 pub mod feed;
 mod field;
 pub mod filter;

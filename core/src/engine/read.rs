@@ -243,6 +243,25 @@ fn open(cx: &Context, shape: &Shape, sort: &Sort, binding: &str, text: &str) -> 
     Cursor::open(&cx.world.secrets.cursor, binding, &kinds, text)
 }
 
+/// All rows of a list as one statement, and how they are printed: what an export streams.
+pub(super) struct Whole<'a> {
+    pub selection: Selection<'a>,
+    pub layout: Layout,
+    pub select: SelectStatement,
+}
+
+/// # Errors
+/// As [`list`].
+pub(super) fn whole<'a>(cx: &'a Context, shape: &'a Shape, query: &ListQuery) -> Result<Whole<'a>> {
+    access::may(&cx.actor, Verb::Read, shape)?;
+    let sort = query.sort.clone().unwrap_or_else(|| "id".to_owned()); // oldest first, so that most references lead back
+    let plan = Plan::of(cx, shape, &ListQuery { sort: Some(sort), limit: None, cursor: None, ..query.clone() })?;
+    let layout = plan.layout();
+    let select = plan.statements(&layout).pop();
+    let select = select.ok_or_else(|| Error::internal("a list without a cursor is one statement", &*shape.name))?;
+    Ok(Whole { selection: plan.selection, layout, select })
+}
+
 /// Everything that is wrong with a query, to be said at once.
 #[derive(Default)]
 struct Broken(Vec<Violation>);

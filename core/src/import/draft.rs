@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     context::Tenant,
-    engine::{FieldType, Since, instant},
+    engine::{FieldType, Since, export::guard::unguarded, instant},
     error::Code,
 };
 
@@ -30,8 +30,9 @@ pub struct Draft {
 /// The text of a column's cell, replacements made; `None` where it is empty or absent.
 pub fn text<'a>(spec: &'a Spec, cells: &'a [Cell], column: &str) -> Option<&'a str> {
     let Some(Cell::Text(text)) = spec.slot(column).and_then(|slot| cells.get(slot)) else { return None };
-    let better = spec.replace.get(column).and_then(|words| words.get(text.as_str()));
-    Some(better.map_or(text.as_str(), String::as_str)).filter(|text| !text.is_empty())
+    let text = if spec.formula_guard { unguarded(text) } else { text };
+    let better = spec.replace.get(column).and_then(|words| words.get(text));
+    Some(better.map_or(text, String::as_str)).filter(|text| !text.is_empty())
 }
 
 fn absent(spec: &Spec, cells: &[Cell], column: &str) -> bool {

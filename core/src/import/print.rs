@@ -1,7 +1,10 @@
 //! Row errors as a file to open beside the one that was imported.
 
 use super::report::RowError;
-use crate::error::{Code, Error, Result};
+use crate::{
+    engine::export::guard::guarded,
+    error::{Code, Error, Result},
+};
 
 /// How row errors are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,16 +57,11 @@ impl Print {
         let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         for RowError { line, severity, column, field, value, code, detail } in errors {
             let texts = [Some(severity), column.as_ref(), field.as_ref(), value.as_ref(), Some(code), Some(detail)];
-            let cells = texts.map(|text| harmless(text.map_or("", String::as_str)));
+            let cells = texts.map(|text| guarded(text.map_or("", String::as_str)).into_owned());
             csv.write_record([line.to_string()].iter().chain(&cells)).map_err(|source| broken(source.into()))?;
         }
         csv.into_inner().map_err(|source| broken(source.to_string().into()))
     }
-}
-
-/// A spreadsheet takes a cell that begins with one of these for a formula and runs it (OWASP, CSV Injection).
-fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub struct Spec {
     pub replace: BTreeMap<String, BTreeMap<String, String>>,
     /// Column -> what is reported, yet accepted, outside of these.
     pub warn: BTreeMap<String, Bounds>,
+    /// An export's apostrophes before what would be a formula are taken off.
+    pub formula_guard: bool,
     /// Everything is tried, nothing is kept.
     pub dry_run: bool,
 }
@@ -53,8 +55,19 @@ pub struct Spec {
 const FORMATS: [(&str, Format); 2] = [("csv", Format::Csv), ("ndjson", Format::Ndjson)];
 const ENCODINGS: [(&str, &Encoding); 3] = [("utf-8", UTF_8), ("gb18030", GB18030), ("windows-1252", WINDOWS_1252)];
 const MODES: [(&str, Mode); 3] = [("insert", Mode::Insert), ("update", Mode::Update), ("upsert", Mode::Upsert)];
-const KEYS: [&str; 10] =
-    ["kind", "format", "encoding", "mode", "match", "mapping", "formats", "replace", "warn", "dry_run"];
+const KEYS: [&str; 11] = [
+    "kind",
+    "format",
+    "encoding",
+    "mode",
+    "match",
+    "mapping",
+    "formats",
+    "replace",
+    "warn",
+    "formula_guard",
+    "dry_run",
+];
 
 impl Spec {
     /// Reads a spec, as far as that goes without the file.
@@ -71,12 +84,7 @@ impl Spec {
         let format = wrong.word(given, "format", &FORMATS, Format::Csv);
         let encoding = wrong.word(given, "encoding", &ENCODINGS, UTF_8);
         let mode = wrong.word(given, "mode", &MODES, Mode::Insert);
-        let dry_run = given.get("dry_run").is_some_and(|flag| {
-            flag.as_bool().unwrap_or_else(|| {
-                wrong.add("/dry_run", Code::WrongType, "must be true or false");
-                false
-            })
-        });
+        let [formula_guard, dry_run] = ["formula_guard", "dry_run"].map(|key| wrong.flag(given, key));
         let Some(shape) = shape else { return Err(Error::Invalid(wrong.0)) };
         let targets = target::targets(cx, shape, given, &mut wrong);
         let mut columns: Vec<String> = targets.iter().filter_map(|t| t.column().map(str::to_owned)).collect();
@@ -91,7 +99,8 @@ impl Spec {
             }
         }
         let kind = Arc::clone(&shape.name);
-        let spec = Self { kind, format, encoding, mode, matching, targets, columns, replace, warn, dry_run };
+        let spec =
+            Self { kind, format, encoding, mode, matching, targets, columns, replace, warn, formula_guard, dry_run };
         if wrong.0.is_empty() { Ok(spec) } else { Err(Error::Invalid(wrong.0)) }
     }
 
@@ -152,6 +161,15 @@ impl Wrong {
             }
             None => None,
         }
+    }
+
+    fn flag(&mut self, given: &Map<String, Json>, key: &str) -> bool {
+        given.get(key).is_some_and(|flag| {
+            flag.as_bool().unwrap_or_else(|| {
+                self.add(&format!("/{key}"), Code::WrongType, "must be true or false");
+                false
+            })
+        })
     }
 
     fn word<T: Copy>(&mut self, given: &Map<String, Json>, key: &str, words: &[(&str, T)], usual: T) -> T {

@@ -1,0 +1,91 @@
+//! A row as the cells of a sheet: one a field, two for money, named as an import's mapping names them.
+
+use std::borrow::Cow;
+
+use sea_orm::QueryResult;
+use serde_json::Value as Json;
+
+use super::guard::guarded;
+use crate::{
+    engine::{FieldType, cell::json_cell, read::Whole},
+    error::Result,
+    values::decimal,
+};
+
+/// One cell.
+pub enum Cell {
+    Empty,
+    Text(String),
+    /// In digits, sign and point alone.
+    Number(String),
+    Boolean(bool),
+}
+
+impl Cell {
+    /// As a CSV file has it. Numbers stay numbers, texts are no formulas.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Empty => "".into(),
+            Self::Text(text) => guarded(text),
+            Self::Number(number) => number.into(),
+            Self::Boolean(true) => "true".into(),
+            Self::Boolean(false) => "false".into(),
+        }
+    }
+}
+
+/// How the rows of one export become cells.
+pub struct Cells<'a>(&'a Whole<'a>);
+
+impl<'a> Cells<'a> {
+    pub fn of(whole: &'a Whole<'a>) -> Self {
+        Self(whole)
+    }
+
+    pub fn header(&self) -> Vec<String> {
+        let names = self.0.selection.fields.iter().flat_map(|field| match field.kind {
+            FieldType::Money => vec![format!("{}.amount", field.name), format!("{}.currency", field.name)],
+            _ => vec![field.name.clone()],
+        });
+        names.collect()
+    }
+
+    pub fn read(&self, row: &QueryResult) -> Result<Vec<Cell>> {
+        let Whole { selection, layout, .. } = self.0;
+        let mut cells = Vec::with_capacity(selection.fields.len() + 4);
+        for field in &selection.fields {
+            let mut values = Vec::with_capacity(2);
+            for index in &field.columns {
+                let kind = selection.shape.columns.get(*index).map(|column| &column.kind);
+                let Some(kind) = kind else { continue };
+                values.push(json_cell(row, layout.place(*index)?, kind)?);
+            }
+            match (&field.kind, values.as_slice()) {
+                (FieldType::Money, [Json::Number(minor), Json::String(currency)]) => {
+                    cells.push(Cell::Number(decimal(minor.as_i64().unwrap_or_default(), currency)));
+                    cells.push(Cell::Text(currency.clone()));
+                }
+                (FieldType::Money, _) => cells.extend([Cell::Empty, Cell::Empty]),
+                _ => cells.extend(values.into_iter().map(cell)),
+            }
+        }
+        Ok(cells)
+    }
+}
+
+fn cell(value: Json) -> Cell {
+    match value {
+        Json::Null => Cell::Empty,
+        Json::Bool(flag) => Cell::Boolean(flag),
+        Json::String(text) => Cell::Text(text),
+        // never with an exponent, which imports refuse
+        Json::Number(number) => Cell::Number(match number.as_f64().filter(|_| number.is_f64()) {
+            Some(number) => number.to_string(),
+            None => number.to_string(),
+        }),
+        mut tree => {
+            tree.sort_all_objects();
+            Cell::Text(tree.to_string())
+        }
+    }
+}
