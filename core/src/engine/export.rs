@@ -27,7 +27,7 @@ use crate::{
 /// Bytes that are handed on at once.
 const CHUNK: usize = 64 << 10;
 /// A reader that takes nothing for so long is gone, and with it the snapshot that is kept for them.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
