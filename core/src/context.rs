@@ -87,13 +87,23 @@ impl Context {
     /// The same call with the product's own rights, still in the actor's name.
     #[must_use]
     pub fn as_server(&self) -> Self {
-        let actor = Actor { user: self.actor.user, ..Actor::system() };
-        Self { actor: Arc::new(actor), ..self.clone() }
+        Self { actor: Arc::new(Actor::system_for(self.actor.user)), ..self.clone() }
+    }
+
+    /// The same caller with everybody's rows and fields in reach: for what must not depend on who asks.
+    #[must_use]
+    pub fn everywhere(&self) -> Self {
+        Self { actor: Arc::new(self.actor.everywhere()), ..self.clone() }
+    }
+
+    /// The tenant's kinds as the caller sees them.
+    fn kinds(&self) -> &Registry {
+        self.actor.kinds(&self.tenant.kinds)
     }
 
     /// The tenant's kind of this name, `account`.
     pub fn kind(&self, name: &str) -> Option<&Arc<dyn Resource>> {
-        self.tenant.kinds.kind(name)
+        self.kinds().kind(name)
     }
 
     /// The tenant's kind of this path segment, `accounts`.
@@ -101,12 +111,12 @@ impl Context {
     /// # Errors
     /// `NotFound` with the nearest kind there is.
     pub fn resolve(&self, segment: &str) -> Result<&Arc<dyn Resource>> {
-        self.tenant.kinds.resolve(segment)
+        self.kinds().resolve(segment)
     }
 
     /// Every kind of the tenant.
     pub fn shapes(&self) -> impl Iterator<Item = &Shape> {
-        self.tenant.kinds.shapes()
+        self.kinds().shapes()
     }
 
     pub fn store(&self) -> &Store {

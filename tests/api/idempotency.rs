@@ -124,7 +124,7 @@ fn a_key_under_way_is_refused_until_its_request_has_ended() {
         let admin = server.as_admin().await;
         let user = admin.get("/v1/me").await.expect(200).json["user"]["id"].as_str().unwrap().parse().unwrap();
         let attempt = Attempt::new("k", "POST", "/v1/accounts").unwrap();
-        let actor = Actor { user: Some(user), ..Actor::system() };
+        let actor = Actor::system_for(Some(user));
         let system = server.context(Person::Admin).await;
         let cx = Context { actor: Arc::new(actor), attempt: Some(Arc::new(attempt)), ..system };
         let unit = cx.begin().await.unwrap();

@@ -28,6 +28,7 @@ mod openapi;
 mod past;
 mod plans;
 mod query;
+mod roles;
 mod sample_kind;
 mod search;
 mod statements;

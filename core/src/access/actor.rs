@@ -3,50 +3,120 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value, sea_query::Expr};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement, Value, sea_query::Expr};
 use uuid::Uuid;
 
-use super::Role;
+use super::{Extent, Grants, Role};
 use crate::{
     context::{Context, Tenant},
+    engine::{Registry, Scope, Shape, filter::Filter},
     error::Result,
-    records::user::State,
+    records::{role, user::State},
     store::Store,
 };
 
-/// Whose rows an actor reaches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
+/// Whose rows of one kind an actor reaches.
+#[derive(Clone, Copy, Debug)]
+pub enum Reach<'a> {
     /// Everyone's, and those that belong to nobody.
     All,
-    /// Those of these users: oneself, or one's team tree.
-    Users(Arc<[Uuid]>),
+    /// Those of these users: oneself, one's team, or one's team tree.
+    Users(&'a [Uuid]),
+    /// Those that the filter keeps.
+    Where(&'a Filter),
 }
 
 /// Who asks: a user in a role, or the product itself (migrations, the demo's first steps).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Actor {
     /// `None` for the product itself.
     pub user: Option<Uuid>,
-    pub role: Role,
-    pub reach: Reach,
+    /// The role's key.
+    pub role: Arc<str>,
+    grants: Arc<Grants>,
+    circles: Circles,
+    /// Rows and fields are no matter, whatever the role says.
+    everywhere: bool,
+}
+
+/// The users whose rows one may reach; those that the role does not ask for are empty.
+#[derive(Clone, Debug, Default)]
+struct Circles {
+    own: Arc<[Uuid]>,
+    team: Arc<[Uuid]>,
+    tree: Arc<[Uuid]>,
 }
 
 impl Actor {
     /// The product itself, where no user stands behind a write.
     pub fn system() -> Self {
-        Self { user: None, role: Role::Admin, reach: Reach::All }
+        Self::system_for(None)
     }
 
-    pub fn reaches(&self, owner: Option<Uuid>) -> bool {
-        match &self.reach {
-            Reach::All => true,
+    /// The product itself, in a user's name.
+    pub fn system_for(user: Option<Uuid>) -> Self {
+        Self::of(user, Role::Admin)
+    }
+
+    /// Someone in a built-in role who leads nobody.
+    pub fn of(user: Option<Uuid>, role: Role) -> Self {
+        let grants = Arc::new(Grants::built_in(role));
+        let own: Arc<[Uuid]> = user.into_iter().collect();
+        let circles = Circles { team: Arc::clone(&own), tree: Arc::clone(&own), own };
+        Self { user, role: role.key().into(), grants, circles, everywhere: false }
+    }
+
+    /// The same with everybody's rows and every field.
+    #[must_use]
+    pub fn everywhere(&self) -> Self {
+        Self { everywhere: true, ..self.clone() }
+    }
+
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// Whether they have the role that does everything.
+    pub fn is_admin(&self) -> bool {
+        Role::of(&self.role) == Some(Role::Admin)
+    }
+
+    /// Whose rows of the kind they see.
+    pub fn reach(&self, shape: &Shape) -> Reach<'_> {
+        if self.everywhere {
+            return Reach::All;
+        }
+        match self.grants.extent(shape) {
+            Extent::All => Reach::All,
+            Extent::Own => Reach::Users(&self.circles.own),
+            Extent::Team => Reach::Users(&self.circles.team),
+            Extent::TeamTree => Reach::Users(&self.circles.tree),
+            Extent::Where(filter) => Reach::Where(filter),
+        }
+    }
+
+    /// Whether they may make someone the owner of a record of the kind. Where a filter says what they see, what they wrote
+    /// is looked at as a whole.
+    pub fn reaches(&self, shape: &Shape, owner: Option<Uuid>) -> bool {
+        match self.reach(shape) {
+            Reach::All | Reach::Where(_) => true,
             Reach::Users(users) => owner.is_some_and(|owner| users.contains(&owner)),
         }
     }
+
+    /// Whether they see every row of every kind, and every field.
+    pub fn sees_all(&self) -> bool {
+        self.everywhere || self.grants.whole()
+    }
+
+    /// The tenant's kinds as they see them.
+    pub(crate) fn kinds<'a>(&'a self, of_tenant: &'a Registry) -> &'a Registry {
+        if self.everywhere { of_tenant } else { self.grants.kinds(of_tenant) }
+    }
 }
 
-/// The user as an actor, as of now; `None` where there is no such user or they may not act (suspended, invited).
+/// The user as an actor, as of now; `None` where there is no such user, they may not act (suspended, invited), or their role
+/// is not there.
 ///
 /// # Errors
 /// The database.
@@ -57,17 +127,45 @@ pub async fn actor_of_user(store: &Store, tenant: &Tenant, user: Uuid, now: Date
     if row.try_get::<State>("", "state")? != State::Active {
         return Ok(None);
     }
-    let role: Role = row.try_get("", "role")?;
-    let reach = match role {
-        Role::Admin => Reach::All,
-        Role::Manager => Reach::Users(below(store, tenant, user, now).await?.into()),
-        Role::Rep => Reach::Users([user].into()),
-    };
-    Ok(Some(Actor { user: Some(user), role, reach }))
+    let key: String = row.try_get("", "role")?;
+    let Some(grants) = grants_of(store, tenant, &key).await? else { return Ok(None) };
+    let mut circles = Circles { own: [user].into(), ..Circles::default() };
+    for shape in tenant.kinds.shapes().filter(|shape| shape.scope == Scope::Owner) {
+        match grants.extent(shape) {
+            Extent::Team if circles.team.is_empty() => {
+                circles.team = among(store, tenant, TEAM, user, now).await?.into();
+            }
+            Extent::TeamTree if circles.tree.is_empty() => {
+                circles.tree = among(store, tenant, TREE, user, now).await?.into();
+            }
+            _ => {}
+        }
+    }
+    Ok(Some(Actor { user: Some(user), role: key.into(), grants: Arc::new(grants), circles, everywhere: false }))
+}
+
+/// What the role of that key grants; `None` where there is none, or what it says cannot be read any more: its users are kept
+/// out until an admin mends it.
+async fn grants_of(store: &Store, tenant: &Tenant, key: &str) -> Result<Option<Grants>> {
+    if let Some(role) = Role::of(key) {
+        return Ok(Some(Grants::built_in(role)));
+    }
+    let role = role::Entity::find()
+        .filter(role::Column::TenantId.eq(tenant.id))
+        .filter(role::Column::Key.eq(key))
+        .filter(role::Column::DeletedAt.is_null())
+        .one(&store.read)
+        .await?;
+    let Some(role) = role else { return Ok(None) };
+    let grants = role.grants(&tenant.kinds);
+    if let Err(broken) = &grants {
+        tracing::error!(role = key, tenant = %tenant.id, ?broken, "a role cannot be read");
+    }
+    Ok(grants.ok())
 }
 
 /// Tenant, user and moment are `$1`, `$2` and `$3`.
-const TEAM: &str = r#"
+const TREE: &str = r#"
         with recursive
         member(user_id, team_id, role) as (
             select user_id, team_id, role from membership
@@ -88,16 +186,27 @@ const TEAM: &str = r#"
             where report.tenant_id = $1)
         select id from below"#;
 
+/// Whoever is in a team that the user is in at the moment, and the user. The same placeholders.
+const TEAM: &str = r#"
+        with mine(team_id) as (
+            select team_id from membership
+            where tenant_id = $1 and user_id = $2 and deleted_at is null
+              and (from_at is null or from_at <= $3) and (to_at is null or to_at > $3))
+        select id from "user" where tenant_id = $1 and (id = $2 or id in (
+            select user_id from membership
+            where tenant_id = $1 and team_id in (select team_id from mine) and deleted_at is null
+              and (from_at is null or from_at <= $3) and (to_at is null or to_at > $3)))"#;
+
 /// The ids of `user` and of those below them at `now`, as a subquery: for whoever asks, in whatever role.
 pub(crate) fn team(cx: &Context, user: Uuid, now: DateTime<Utc>) -> Expr {
-    let (sql, values) = team_sql(cx.backend(), cx.tenant.id, user, now);
+    let (sql, values) = filled(TREE, cx.backend(), cx.tenant.id, user, now);
     Expr::cust_with_values(format!("({sql})"), values)
 }
 
-/// [`TEAM`] with the placeholders of the database, and their values.
-fn team_sql(backend: DbBackend, tenant: Uuid, user: Uuid, now: DateTime<Utc>) -> (String, Vec<Value>) {
+/// One of these with the placeholders of the database, and their values.
+fn filled(text: &str, backend: DbBackend, tenant: Uuid, user: Uuid, now: DateTime<Utc>) -> (String, Vec<Value>) {
     let given: [Value; 3] = [tenant.into(), user.into(), now.into()];
-    let mut parts = TEAM.split('$');
+    let mut parts = text.split('$');
     let mut sql = parts.next().unwrap_or_default().to_owned();
     let mut values = Vec::new();
     for part in parts {
@@ -114,8 +223,8 @@ fn team_sql(backend: DbBackend, tenant: Uuid, user: Uuid, now: DateTime<Utc>) ->
 /// A manager reaches themselves; the members of the teams they lead (as the team's `lead_id`, or by a current membership
 /// as `lead` or `manager`) and of every team below those; and everyone who reports to any of these, directly or not. People
 /// who have left stay within reach: their records have to be worked on.
-async fn below(store: &Store, tenant: &Tenant, user: Uuid, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
-    let (sql, values) = team_sql(store.backend, tenant.id, user, now);
+async fn among(store: &Store, tenant: &Tenant, text: &str, user: Uuid, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    let (sql, values) = filled(text, store.backend, tenant.id, user, now);
     let rows = store
         .read
         .query_all_raw(Statement::from_sql_and_values(store.backend, format!("{sql} order by id"), values))

@@ -3,7 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Role, Settings, may_act, rights_of, token};
+use super::{Settings, may_act, rights_of, token};
 use crate::{context::Context, error::Result};
 
 /// Who the caller is.
@@ -11,8 +11,9 @@ use crate::{context::Context, error::Result};
 pub struct Me {
     pub user: MyUser,
     pub tenant: Settings,
-    pub role: Role,
-    /// Everything the role may do, as `kind:verb`.
+    /// The key of the role.
+    pub role: String,
+    /// Everything you may do, as `kind:verb`.
     #[schema(example = json!(["account:create", "account:read"]))]
     pub rights: Vec<String>,
 }
@@ -36,7 +37,7 @@ pub async fn me(cx: &Context) -> Result<Me> {
     Ok(Me {
         user: MyUser { id: row.try_get("", "id")?, email: row.try_get("", "email")?, name: row.try_get("", "name")? },
         tenant: Settings::of(&cx.tenant),
-        role: cx.actor.role,
-        rights: rights_of(cx.actor.role, cx.shapes()),
+        role: cx.actor.role.to_string(),
+        rights: rights_of(&cx.actor, cx.shapes()),
     })
 }

@@ -5,6 +5,7 @@
 mod actor;
 mod credential;
 mod gate;
+mod grants;
 mod me;
 mod one_time;
 mod password;
@@ -22,6 +23,7 @@ pub use self::{
     actor::{Actor, Reach, actor_of_user},
     credential::{change_password, set_password},
     gate::{Gate, GateOptions},
+    grants::{Definition, Extent, Grants},
     me::{Me, MyUser, me},
     one_time::{OneTimeToken, Purpose, one_time_token, redeem},
     password::Cost,
@@ -33,7 +35,7 @@ pub use self::{
     token::Claims,
 };
 
-pub(crate) use self::one_time::forget as forget_tokens;
+pub(crate) use self::{grants::within as misplaced, one_time::forget as forget_tokens};
 
 /// What can be done to a kind. Rights are written `kind:verb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -22,9 +22,13 @@ enum Class {
     Decision,
 }
 
-/// Role and class of kind -> verbs.
-fn verbs(role: Role, class: Class) -> &'static [Verb] {
-    match (role, class) {
+/// Rights whose holder could become an admin, or make one: no role but the built-in one has them.
+pub(super) const RESERVED: [&str; 5] =
+    ["role:create", "role:update", "role:delete", "user:invite", "user:set_password"];
+
+/// Built-in role and kind -> verbs.
+pub(super) fn verbs(role: Role, shape: &Shape) -> &'static [Verb] {
+    match (role, class(shape)) {
         (Role::Admin, _) | (Role::Manager, Class::Owned) => Verb::ALL,
         (Role::Rep, Class::Owned) => &[Verb::Read, Verb::Create, Verb::Update],
         (Role::Manager, _) | (Role::Rep, Class::Setup | Class::Decision) => Verb::READ,
@@ -65,12 +69,17 @@ fn class(shape: &Shape) -> Class {
     }
 }
 
+/// Whether the built-in role may do what is no verb of a record kind.
+pub(super) fn acts(role: Role, right: &str) -> bool {
+    ACTIONS.iter().any(|(name, roles)| *name == right && roles.contains(&role))
+}
+
 /// The one answer to "may they?" for record kinds.
 ///
 /// # Errors
 /// `Forbidden` with the missing right.
 pub fn may(actor: &Actor, verb: Verb, shape: &Shape) -> Result<()> {
-    if verbs(actor.role, class(shape)).contains(&verb) { Ok(()) } else { Err(forbidden(right(shape, verb))) }
+    if actor.grants().may(verb, shape) { Ok(()) } else { Err(forbidden(right(shape, verb))) }
 }
 
 /// The same for what is no verb of a record kind: `import:create`, `plugin_run:simulate`.
@@ -78,25 +87,29 @@ pub fn may(actor: &Actor, verb: Verb, shape: &Shape) -> Result<()> {
 /// # Errors
 /// `Forbidden` with the missing right.
 pub fn may_act(actor: &Actor, right: &'static str) -> Result<()> {
-    let allowed = ACTIONS.iter().any(|(name, roles)| *name == right && roles.contains(&actor.role));
-    if allowed { Ok(()) } else { Err(forbidden(right.to_owned())) }
+    if actor.grants().may_act(right) { Ok(()) } else { Err(forbidden(right.to_owned())) }
 }
 
-/// Every right of the role, sorted.
-pub fn rights_of<'s>(role: Role, shapes: impl Iterator<Item = &'s Shape>) -> Vec<String> {
+/// Every right of the actor, sorted.
+pub fn rights_of<'s>(actor: &Actor, shapes: impl Iterator<Item = &'s Shape>) -> Vec<String> {
     let mut rights: Vec<_> = shapes
         .flat_map(|shape| {
-            let offered = verbs(role, class(shape)).iter().filter(|verb| shape.verbs.contains(verb));
+            let offered = shape.verbs.iter().filter(|verb| actor.grants().may(**verb, shape));
             offered.map(|verb| right(shape, *verb))
         })
-        .chain(ACTIONS.iter().filter(|(_, roles)| roles.contains(&role)).map(|(name, _)| (*name).to_owned()))
+        .chain(ACTIONS.iter().map(|(name, _)| (*name).to_owned()).filter(|name| actor.grants().may_act(name)))
         .collect();
     rights.sort_unstable();
     rights.dedup();
     rights
 }
 
-fn right(shape: &Shape, verb: Verb) -> String {
+/// Every right there is over these kinds, sorted.
+pub(super) fn all<'s>(shapes: impl Iterator<Item = &'s Shape>) -> Vec<String> {
+    rights_of(&Actor::system(), shapes)
+}
+
+pub(super) fn right(shape: &Shape, verb: Verb) -> String {
     format!("{}:{}", shape.name, verb.as_str())
 }
 
@@ -107,17 +120,17 @@ fn forbidden(right: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{access::Reach, records};
+    use crate::records;
 
     fn actor(role: Role) -> Actor {
-        Actor { user: None, role, reach: Reach::All }
+        Actor::of(None, role)
     }
 
     #[test]
     fn the_listed_rights_are_the_granted_ones() {
         let registry = records::all();
-        for role in [Role::Admin, Role::Manager, Role::Rep] {
-            let listed = rights_of(role, registry.shapes());
+        for role in Role::ALL {
+            let listed = rights_of(&actor(role), registry.shapes());
             for shape in registry.shapes() {
                 for verb in shape.verbs {
                     let granted = may(&actor(role), *verb, shape).is_ok();

@@ -1,15 +1,26 @@
-use sea_orm::{DeriveActiveEnum, EnumIter};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
-/// What a user is in the tenant. `admin` does everything; `manager` works on the rows of their team tree and reads the
-/// setup; `rep` works on their own rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-#[schema(as = UserRole)]
+/// The roles that every tenant has. Others are records of the kind `role`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
+    /// Does everything.
     Admin,
+    /// Works on the rows of their team tree and reads the setup.
     Manager,
+    /// Works on their own rows.
     Rep,
+}
+
+impl Role {
+    pub const ALL: [Self; 3] = [Self::Admin, Self::Manager, Self::Rep];
+
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Manager => "manager",
+            Self::Rep => "rep",
+        }
+    }
+
+    pub fn of(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.key() == key)
+    }
 }

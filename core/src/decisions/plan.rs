@@ -15,7 +15,6 @@ use super::{
     newest,
 };
 use crate::{
-    access::{Actor, Reach},
     context::Context,
     engine::{Resource, Shape, filter, within},
     error::{Code, Error, Result, Violation},
@@ -56,7 +55,7 @@ impl Plan {
         let sources = binding::sources(&artefact.manifest, subject.shape(), &bindings).map_err(Error::Invalid)?;
         let configs = [Some(pinned.config), run.config.clone()].into_iter().flatten().collect();
         let alias = subject.shape().table();
-        let all = everyone(cx);
+        let all = cx.everywhere(); // what an installation decides must not depend on who asks
         let population = within(&all, subject.shape(), alias.clone()).add(narrowed(
             &all,
             subject.shape(),
@@ -76,7 +75,7 @@ impl Plan {
 
     /// Whether the run covers all subjects of the installation.
     pub fn whole(&self, cx: &Context) -> bool {
-        self.run.r#where.is_none() && cx.actor.reach == Reach::All
+        self.run.r#where.is_none() && cx.actor.sees_all()
     }
 }
 
@@ -127,12 +126,6 @@ pub fn narrowed(cx: &Context, subject: &Shape, text: Option<&str>) -> Result<Con
         }
         other => other,
     })
-}
-
-/// The same caller with everybody's rows in reach: what an installation decides must not depend on who asks.
-fn everyone(cx: &Context) -> Context {
-    let actor = Actor { reach: Reach::All, ..(*cx.actor).clone() };
-    Context { actor: Arc::new(actor), ..cx.clone() }
 }
 
 /// The stored seed as plugins take it.

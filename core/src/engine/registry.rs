@@ -73,6 +73,9 @@ pub trait Resource: Send + Sync {
     /// # Errors
     /// What concerns the slice as a whole: a missing right, the database.
     async fn write(&self, unit: &Unit<'_>, operations: Vec<Operation>) -> Result<Vec<Verdict>>;
+
+    /// The same kind in another shape: as somebody sees it.
+    fn narrowed(&self, shape: Shape) -> Arc<dyn Resource>;
 }
 
 pub(super) struct Typed<R> {
@@ -88,6 +91,10 @@ impl<R: Record> Resource for Typed<R> {
 
     async fn write(&self, unit: &Unit<'_>, operations: Vec<Operation>) -> Result<Vec<Verdict>> {
         super::write::write::<R>(unit, &self.shape, operations).await
+    }
+
+    fn narrowed(&self, shape: Shape) -> Arc<dyn Resource> {
+        Arc::new(Self { shape: Arc::new(shape), kind: PhantomData })
     }
 }
 
@@ -107,6 +114,17 @@ impl Registry {
     pub fn with<R: Record>(mut self, _: R) -> Self {
         let kind = Typed::<R> { shape: Arc::new(Shape::of::<R>()), kind: PhantomData };
         Arc::make_mut(&mut self.0).push(Arc::new(kind));
+        self
+    }
+
+    /// The same kinds with this one in the place of its namesake.
+    #[must_use]
+    pub fn replaced(mut self, resource: Arc<dyn Resource>) -> Self {
+        for place in Arc::make_mut(&mut self.0) {
+            if place.shape().name == resource.shape().name {
+                *place = Arc::clone(&resource);
+            }
+        }
         self
     }
 

@@ -61,6 +61,8 @@ pub struct Shape {
     /// A body that creates a valid record, references apart.
     pub example: Json,
     by_name: BTreeMap<String, usize>,
+    /// Fields that whoever asks may not read.
+    hidden: Vec<Field>,
 }
 
 impl Shape {
@@ -91,7 +93,32 @@ impl Shape {
             unique,
             example: R::example(),
             by_name,
+            hidden: Vec::new(),
         }
+    }
+
+    /// The same kind with the fields for which `access` says how they may be set, and without the others.
+    #[must_use]
+    pub fn narrowed(&self, access: impl Fn(&Field) -> Option<FieldAccess>) -> Self {
+        let (mut fields, mut hidden) = (Vec::new(), self.hidden.clone());
+        for field in &self.fields {
+            match access(field) {
+                Some(access) => fields.push(Field { access, ..field.clone() }),
+                None => hidden.push(field.clone()),
+            }
+        }
+        let by_name = fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
+        Self { fields, by_name, hidden, ..self.clone() }
+    }
+
+    /// Whether a field of that name is there that whoever asks may not read.
+    pub fn hides(&self, name: &str) -> bool {
+        self.hidden.iter().any(|field| field.name == name)
+    }
+
+    /// The field, whoever asks.
+    pub fn stored_field(&self, name: &str) -> Option<&Field> {
+        self.field(name).or_else(|| self.hidden.iter().find(|field| field.name == name))
     }
 
     /// The table that keeps its records.
@@ -228,7 +255,9 @@ fn inline(property: &mut Json, parts: &BTreeMap<String, Json>) {
     if let Some(Json::Object(inner)) = property.get_mut("properties") {
         inner.values_mut().for_each(|part| inline(part, parts));
     }
-    if let Some(items) = property.get_mut("items") {
-        inline(items, parts);
+    for part in ["items", "additionalProperties"] {
+        if let Some(part) = property.get_mut(part) {
+            inline(part, parts);
+        }
     }
 }

@@ -80,8 +80,9 @@ fn operation(shape: &Shape, id: Option<Uuid>, mut data: Map<String, Json>) -> (E
 /// The values of the fields in `by`, as they are stored.
 fn key(shape: &Shape, by: &[String], data: &Map<String, Json>) -> Result<Vec<Value>, Vec<Violation>> {
     let named = |name: &&str| by.iter().any(|given| given == name);
-    if !shape.unique.iter().any(|set| set.len() == by.len() && set.iter().all(named)) {
-        let sets: Vec<_> = shape.unique.iter().map(|set| set.join(" + ")).collect();
+    let seen = || shape.unique.iter().filter(|set| !set.iter().any(|name| shape.hides(name)));
+    if !seen().any(|set| set.len() == by.len() && set.iter().all(named)) {
+        let sets: Vec<_> = seen().map(|set| set.join(" + ")).collect();
         let detail = format!("no two {} differ by {}; possible: {}", shape.plural, by.join(" + "), sets.join(", "));
         return Err(vec![Violation { pointer: "/by".to_owned(), code: Code::InvalidValue, detail }]);
     }

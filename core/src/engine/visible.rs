@@ -7,6 +7,7 @@ use sea_orm::{
 
 use super::{
     Scope, Shape,
+    filter::{Filter, compile},
     past::{By, rows},
 };
 use crate::{access::Reach, context::Context};
@@ -37,11 +38,24 @@ pub fn within(cx: &Context, shape: &Shape, alias: impl IntoIden) -> Condition {
 pub(super) fn reachable(cx: &Context, shape: &Shape, alias: &DynIden) -> Condition {
     let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
     let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id));
-    match (&cx.actor.reach, shape.scope) {
+    match (cx.actor.reach(shape), shape.scope) {
+        (Reach::Where(filter), _) => base.add(kept(cx, shape, filter, alias)),
+        (Reach::All, Scope::Subject) if !cx.actor.sees_all() => base.add(subjects(cx, alias)),
         (Reach::All, _) | (_, Scope::Tenant) => base,
         (Reach::Users(users), Scope::Owner) => base.add(of("owner_id").is_in(users.iter().copied())),
         (Reach::Users(_), Scope::Subject) => base.add(subjects(cx, alias)),
     }
+}
+
+/// The rows that the filter of a role keeps. Relations in it lead to everybody's rows: what a role sees of one kind does not
+/// change what it sees of another. A filter that was read when the role was made and cannot be any more keeps nothing.
+fn kept(cx: &Context, shape: &Shape, filter: &Filter, alias: &DynIden) -> Condition {
+    let everyone = cx.everywhere();
+    let shape = everyone.kind(&shape.name).map_or(shape, |resource| resource.shape());
+    compile(&everyone, shape, filter, alias.clone()).unwrap_or_else(|error| {
+        tracing::error!(role = %cx.actor.role, kind = %shape.name, %error, "the filter of a role cannot be read");
+        Condition::all().add(Expr::val(false))
+    })
 }
 
 /// A decision is seen by those who see what it is about.

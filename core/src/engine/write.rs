@@ -11,7 +11,7 @@ use super::{
     store,
 };
 use crate::{
-    access::{self, Verb},
+    access::{self, Reach, Verb},
     context::Unit,
     error::{Code, Error, Result, Violation},
 };
@@ -64,6 +64,11 @@ pub(super) async fn write<R: Record>(
     }
     verdicts.keep_open(&mut candidates);
     follow::<R>(unit, shape, &candidates).await?;
+    if let Reach::Where(_) = unit.cx.actor.reach(shape) {
+        let kept =
+            candidates.iter().filter(|c| !c.deletes).map(|c| id_of::<R>(&c.after)).collect::<Result<Vec<_>>>()?;
+        store::still_seen(unit, shape, &kept).await?;
+    }
     for candidate in &candidates {
         verdicts.settle(candidate.index, written::<R>(&candidate.after, true));
     }
@@ -250,7 +255,7 @@ async fn outside<R: Record>(
                 Value::Uuid(id) => *id,
                 _ => None,
             });
-            if !unit.cx.actor.reaches(id) {
+            if !unit.cx.actor.reaches(shape, id) {
                 broken.push((
                     row.index,
                     Violation::field("owner_id", Code::OutsideYourReach, "must be a user within your reach"),

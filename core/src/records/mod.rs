@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod plugin;
 pub mod plugin_run;
 pub mod product;
+pub mod role;
 mod rules;
 pub mod score;
 pub mod stage;
@@ -26,6 +27,7 @@ use crate::engine::Registry;
 pub fn all() -> Registry {
     Registry::default()
         .with(user::Entity)
+        .with(role::Entity)
         .with(team::Entity)
         .with(membership::Entity)
         .with(account::Entity)

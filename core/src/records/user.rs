@@ -13,7 +13,7 @@ use crate::{
     access::{self, Role},
     context::Unit,
     engine::{Record, Saved, Scope},
-    error::{Code, Result, Violation},
+    error::{Code, Result, Violation, unknown},
     values::{Email, Skills},
 };
 
@@ -51,7 +51,10 @@ pub struct Model {
     #[schema(max_length = 200)]
     #[sea_orm(column_type = "Text")]
     pub name: String,
-    pub role: Role,
+    /// `admin`, `manager`, `rep`, or the `key` of a role of the tenant's own. Only admins give roles.
+    #[schema(max_length = 50)]
+    #[sea_orm(column_type = "Text")]
+    pub role: String,
     pub state: State,
     /// Whom they report to.
     pub manager_id: Option<Uuid>,
@@ -75,7 +78,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 fn is_admin(user: &Model) -> bool {
-    user.role == Role::Admin && user.state == State::Active && user.deleted_at.is_none()
+    Role::of(&user.role) == Some(Role::Admin) && user.state == State::Active && user.deleted_at.is_none()
 }
 
 /// Someone must be left who can let others in: an active admin who can log in, which takes a password.
@@ -119,6 +122,41 @@ async fn last_admin(unit: &Unit<'_>, slice: &[(Option<Model>, Model)]) -> Result
     Ok(places.map(|(at, _)| (at, Violation::field("role", Code::InvalidState, detail))).collect())
 }
 
+/// A role that changes must be there, and be given by someone who could not make themselves more than they are.
+async fn roles(unit: &Unit<'_>, slice: &[(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
+    let given = |(before, after): &(Option<Model>, Model)| match before {
+        Some(before) => before.role != after.role,
+        None => after.role != Role::Rep.key(),
+    };
+    let given: Vec<_> =
+        slice.iter().enumerate().filter(|(_, pair)| given(pair)).map(|(at, (_, u))| (at, &u.role)).collect();
+    let own: Vec<_> = given.iter().map(|(_, role)| role.as_str()).filter(|role| Role::of(role).is_none()).collect();
+    let mut known: Vec<String> = Role::ALL.iter().map(|role| role.key().to_owned()).collect();
+    if !own.is_empty() {
+        let col = |name: &'static str| Expr::col(Alias::new(name));
+        let select = Query::select()
+            .column(Alias::new("key"))
+            .from(Alias::new("role"))
+            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+            .and_where(col("deleted_at").is_null())
+            .order_by(Alias::new("key"), sea_orm::Order::Asc)
+            .take();
+        for row in unit.txn.query_all(&select).await? {
+            known.push(row.try_get_by_index(0)?);
+        }
+    }
+    let mut broken = Vec::new();
+    for (at, role) in given {
+        if !known.contains(role) {
+            let detail = unknown("role", role, known.iter().map(String::as_str));
+            broken.push((at, Violation::field("role", Code::InvalidValue, detail)));
+        } else if !unit.cx.actor.is_admin() {
+            broken.push((at, Violation::field("role", Code::OutsideYourReach, "only an admin gives roles")));
+        }
+    }
+    Ok(broken)
+}
+
 impl Record for Entity {
     const NAME: &'static str = "user";
     const PLURAL: &'static str = "users";
@@ -141,6 +179,7 @@ impl Record for Entity {
 
     async fn check_rows(unit: &Unit<'_>, slice: &mut [(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
         let mut broken = rules::loops(unit, "user", "manager_id", slice, |user| (user.id, user.manager_id)).await?;
+        broken.extend(roles(unit, slice).await?);
         broken.extend(last_admin(unit, slice).await?);
         Ok(broken)
     }

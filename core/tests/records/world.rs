@@ -9,7 +9,7 @@ use std::{
 };
 
 use ripen_core::{
-    access::{Actor, Cost, Gate, GateOptions, Reach, Role, Secret, Secrets, tenants},
+    access::{Actor, Cost, Gate, GateOptions, Role, Secret, Secrets, tenants},
     context::{Context, World},
     engine::{Change, Operation, Since, Verdict, changes, read},
     error::Error,
@@ -91,13 +91,13 @@ impl Fixture {
         let cx = tenants::create(&world, tenant).await.unwrap();
         let users = all(&cx, "select id from \"user\" where tenant_id = $1").await;
         let admin: Uuid = users[0].try_get("", "id").unwrap();
-        let actor = Arc::new(Actor { user: Some(admin), role: Role::Admin, reach: Reach::All });
+        let actor = Arc::new(Actor::of(Some(admin), Role::Admin));
         Self { cx: Context { actor, ..cx }, clock, admin }
     }
 
     /// The same tenant, asked by someone else.
     pub fn as_rep(&self, user: Uuid) -> Context {
-        let actor = Arc::new(Actor { user: Some(user), role: Role::Rep, reach: Reach::Users([user].into()) });
+        let actor = Arc::new(Actor::of(Some(user), Role::Rep));
         Context { actor, ..self.cx.clone() }
     }
 

@@ -46,6 +46,10 @@ pub(super) fn condition(cx: &Context, shape: &Shape, text: &str) -> Result<Expr>
         let detail = format!("{} have no fields to search; use `filter`", shape.plural);
         return Err(wrong(Code::UnknownParameter, &detail));
     }
+    if fields(shape).any(|name| shape.hides(name)) {
+        let detail = format!("reads more of {} than you may; use `filter`", shape.plural);
+        return Err(wrong(Code::InvalidParameter, &detail));
+    }
     if cx.known_at.is_some() {
         return Err(wrong(
             Code::InvalidParameter,
