@@ -23,6 +23,7 @@ mod fence;
 mod hostile;
 mod idempotency;
 mod imports;
+mod matrix;
 mod one_time;
 mod openapi;
 mod past;

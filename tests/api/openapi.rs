@@ -8,13 +8,13 @@ use crate::support::{Caller, Person, on_both};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/snapshots/openapi.json");
 
-fn document() -> Json {
+pub(crate) fn document() -> Json {
     let document = ripen_api::Document::new(&ripen::registry(), &ripen::catalogue());
     serde_json::from_slice(document.text()).unwrap()
 }
 
 /// Path, method, operation.
-fn operations(document: &Json) -> Vec<(String, String, Json)> {
+pub(crate) fn operations(document: &Json) -> Vec<(String, String, Json)> {
     let paths = document["paths"].as_object().unwrap().iter();
     paths
         .flat_map(|(path, item)| {
@@ -147,7 +147,7 @@ fn another_tenant_finds_nothing_by_any_operation() {
 }
 
 /// The body that the document itself gives as example.
-fn example(operation: &Json) -> Json {
+pub(crate) fn example(operation: &Json) -> Json {
     let content = operation["requestBody"]["content"].as_object().unwrap();
     content.values().find_map(|media| media.get("example")).cloned().unwrap_or_else(|| json!({}))
 }

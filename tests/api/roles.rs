@@ -7,7 +7,7 @@ use crate::support::{Answer, Caller, PASSWORD, Person, TestServer, on_both};
 const ROLES: &str = "/v1/roles";
 
 /// A role of this definition, and someone who has it and nothing else.
-async fn someone(server: &TestServer, key: &str, definition: Json) -> Caller {
+pub(crate) async fn someone(server: &TestServer, key: &str, definition: Json) -> Caller {
     let admin = server.as_admin().await;
     let mut role = json!({"key": key, "name": key});
     role.as_object_mut().unwrap().extend(definition.as_object().unwrap().clone());
@@ -238,5 +238,89 @@ fn a_role_that_makes_no_sense_is_refused_at_every_place_and_nobody_raises_themse
         assert!(stranger.get(ROLES).await.expect(200).data().is_empty());
         let foreign = json!({"email": "x@globex.example", "name": "X", "role": "people"});
         assert_eq!(stranger.post("/v1/users", foreign).await.expect(422).errors(), [("/role", "invalid_value")]);
+    });
+}
+
+/// For every kind, role and record: what is explained is what happens.
+#[test]
+fn an_explanation_says_what_requests_are_answered() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let rows = json!({"default": "own", "kinds": {"account": {"where": "country = \"DE\""}}});
+        let rights = json!(["account:read", "account:update", "contact:read", "stage:read", "me:read"]);
+        let fields = json!({"account": {"phone": "none", "grade": "read"}});
+        let dach = json!({"rights": rights, "rows": rows, "fields": fields});
+        let callers = [
+            admin.clone(),
+            server.as_person(Person::Manager).await,
+            server.as_person(Person::Rep).await,
+            someone(&server, "dach", dach).await,
+        ];
+        let mut records = Vec::new();
+        for (caller, country) in [(&admin, "DE"), (&callers[1], "NO"), (&callers[2], "DE")] {
+            let account = caller.post("/v1/accounts", account("Acme", country)).await.expect(201);
+            let contact = json!({"last_name": "Jones", "account_id": account.id()});
+            records.push(("account", "accounts", account.id().to_owned()));
+            records.push((
+                "contact",
+                "contacts",
+                caller.post("/v1/contacts", contact).await.expect(201).id().to_owned(),
+            ));
+        }
+        let pipeline = admin.post("/v1/pipelines", json!({"name": "Sales"})).await.expect(201).id().to_owned();
+        records.push(("pipeline", "pipelines", pipeline));
+        let (mut given, mut refused) = (0, 0);
+        for caller in &callers {
+            let user = caller.get("/v1/me").await.expect(200).json["user"]["id"].clone();
+            for (kind, plural, id) in &records {
+                let place = format!("/v1/{plural}/{id}");
+                let reads = caller.get(&place).await.status == 200;
+                let updates = caller.patch(&place, json!({})).await.status == 200;
+                for (verb, happens) in [("read", reads), ("update", updates && reads)] {
+                    let question = json!({"user": user, "kind": kind, "id": id, "verb": verb});
+                    let why = admin.post("/v1/access/explain", question).await.expect(200).json;
+                    assert_eq!(why["allowed"], happens, "{verb} {place} as {user}: {why}");
+                    if happens { given += 1 } else { refused += 1 }
+                }
+            }
+        }
+        assert!(given > 10 && refused > 10, "{given} {refused}");
+    });
+}
+
+#[test]
+fn an_explanation_names_rows_and_fields_and_is_for_admins_about_their_own() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let rows = json!({"default": "own", "kinds": {"account": {"where": "country = \"DE\""}}});
+        let fields = json!({"account": {"phone": "none", "grade": "read"}});
+        let dach = json!({"rights": ["account:read", "account:update", "me:read"], "rows": rows, "fields": fields});
+        let dach = someone(&server, "dach", dach).await;
+        let me = dach.get("/v1/me").await.expect(200).json["user"]["id"].clone();
+        for (field, verb, allowed, detail) in [
+            ("name", "update", true, "the role may write it"),
+            ("grade", "read", true, "the role may read it"),
+            ("grade", "update", false, "the role may read it, and not write it"),
+            ("phone", "read", false, "the role may not read it"),
+        ] {
+            let question = json!({"user": me, "kind": "account", "field": field, "verb": verb});
+            let why = admin.post("/v1/access/explain", question).await.expect(200).json;
+            assert_eq!((&why["allowed"], &why["steps"][3]["detail"]), (&json!(allowed), &json!(detail)), "{why}");
+            assert_eq!(why["steps"][2]["detail"], "they see the accounts that `country = \"DE\"` keeps");
+        }
+        let wrong = json!({"user": me, "kind": "acount"});
+        assert_eq!(admin.post("/v1/access/explain", wrong).await.expect(422).errors(), [("/kind", "invalid_value")]);
+        let wrong = json!({"user": me, "kind": "account", "field": "siz"});
+        assert_eq!(admin.post("/v1/access/explain", wrong).await.expect(422).errors(), [("/field", "unknown_field")]);
+        server
+            .as_person(Person::Rep)
+            .await
+            .post("/v1/access/explain", json!({"user": me, "kind": "account"}))
+            .await
+            .expect(403);
+        let stranger = server.as_person(Person::Stranger).await;
+        stranger.post("/v1/access/explain", json!({"user": me, "kind": "account"})).await.expect(404);
+        let gone = json!({"user": me, "kind": "account", "id": "01939e2b-6c00-7000-8000-000000000001"});
+        admin.post("/v1/access/explain", gone).await.expect(404);
     });
 }

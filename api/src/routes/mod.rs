@@ -1,6 +1,7 @@
 //! Actions: what is not one of the generic operations on a kind. One file a family, each with its `routes` and the
 //! `Doc` that describes them.
 
+mod access;
 mod auth;
 mod changes;
 mod imports;
@@ -14,7 +15,8 @@ use utoipa::OpenApi;
 /// Registers every action. Routes here come before the generic resource: for a method they do not take, the generic
 /// one is asked next.
 pub(crate) fn all(cfg: &mut web::ServiceConfig) {
-    cfg.configure(auth::routes)
+    cfg.configure(access::routes)
+        .configure(auth::routes)
         .configure(changes::routes)
         .configure(imports::routes)
         .configure(jobs::routes)
@@ -25,6 +27,7 @@ pub(crate) fn all(cfg: &mut web::ServiceConfig) {
 /// The descriptions of the same.
 pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
     vec![
+        access::Doc::openapi(),
         auth::Doc::openapi(),
         changes::Doc::openapi(),
         imports::Doc::openapi(),

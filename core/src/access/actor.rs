@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement, Value, sea_query::Expr};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{Extent, Grants, Role};
+use super::{Definition, Extent, Grants, Role};
 use crate::{
     context::{Context, Tenant},
     engine::{Registry, Scope, Shape, filter::Filter},
@@ -150,14 +150,14 @@ async fn grants_of(store: &Store, tenant: &Tenant, key: &str) -> Result<Option<G
     if let Some(role) = Role::of(key) {
         return Ok(Some(Grants::built_in(role)));
     }
-    let role = role::Entity::find()
-        .filter(role::Column::TenantId.eq(tenant.id))
-        .filter(role::Column::Key.eq(key))
-        .filter(role::Column::DeletedAt.is_null())
-        .one(&store.read)
-        .await?;
-    let Some(role) = role else { return Ok(None) };
-    let grants = role.grants(&tenant.kinds);
+    let sql = "select rights, rows, fields from role where tenant_id = $1 and key = $2 and deleted_at is null";
+    let found = Statement::from_sql_and_values(store.backend, sql, [tenant.id.into(), key.into()]);
+    let Some(row) = store.read.query_one_raw(found).await? else { return Ok(None) };
+    let rights: role::Rights = row.try_get("", "rights")?;
+    let rows: Option<role::Rows> = row.try_get("", "rows")?;
+    let fields: Option<role::Fields> = row.try_get("", "fields")?;
+    let (rows, fields) = (rows.unwrap_or_default(), fields.unwrap_or_default());
+    let grants = Grants::of(&Definition { rights: &rights.0, rows: &rows, fields: &fields }, &tenant.kinds);
     if let Err(broken) = &grants {
         tracing::error!(role = key, tenant = %tenant.id, ?broken, "a role cannot be read");
     }

@@ -4,6 +4,7 @@
 
 mod actor;
 mod credential;
+mod explain;
 mod gate;
 mod grants;
 mod me;
@@ -22,6 +23,7 @@ pub(crate) use self::actor::team;
 pub use self::{
     actor::{Actor, Reach, actor_of_user},
     credential::{change_password, set_password},
+    explain::{Explanation, Question, Step as ExplanationStep, explain},
     gate::{Gate, GateOptions},
     grants::{Definition, Extent, Grants},
     me::{Me, MyUser, me},
@@ -38,7 +40,8 @@ pub use self::{
 pub(crate) use self::{grants::within as misplaced, one_time::forget as forget_tokens};
 
 /// What can be done to a kind. Rights are written `kind:verb`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verb {
     Read,
     Create,

@@ -42,6 +42,7 @@ const MANAGERS: &[Role] = &[Role::Admin, Role::Manager];
 
 /// What can be done beside the verbs of record kinds, and who may.
 const ACTIONS: &[(&str, &[Role])] = &[
+    ("access:explain", ADMIN),
     ("change:read", EVERYONE),
     ("import:create", ADMIN),
     ("import:history", ADMIN),

@@ -119,10 +119,10 @@ impl Registry {
 
     /// The same kinds with this one in the place of its namesake.
     #[must_use]
-    pub fn replaced(mut self, resource: Arc<dyn Resource>) -> Self {
+    pub fn replaced(mut self, resource: &Arc<dyn Resource>) -> Self {
         for place in Arc::make_mut(&mut self.0) {
             if place.shape().name == resource.shape().name {
-                *place = Arc::clone(&resource);
+                *place = Arc::clone(resource);
             }
         }
         self

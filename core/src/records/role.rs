@@ -105,17 +105,6 @@ pub struct Model {
 pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Model {
-    /// What it grants over the tenant's kinds.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn grants(&self, kinds: &crate::engine::Registry) -> Result<Grants, Vec<Violation>> {
-        let (rows, fields) = (self.rows.clone().unwrap_or_default(), self.fields.clone().unwrap_or_default());
-        Grants::of(&Definition { rights: &self.rights.0, rows: &rows, fields: &fields }, kinds)
-    }
-}
-
 fn is_key(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
@@ -124,7 +113,9 @@ fn is_key(text: &str) -> bool {
 /// Everything that is wrong with a role as it would be.
 fn broken(unit: &Unit<'_>, before: Option<&Model>, after: &Model) -> Vec<Violation> {
     let cx = unit.cx;
-    let mut broken = after.grants(&cx.tenant.kinds).err().unwrap_or_default();
+    let (rows, fields) = (after.rows.clone().unwrap_or_default(), after.fields.clone().unwrap_or_default());
+    let definition = Definition { rights: &after.rights.0, rows: &rows, fields: &fields };
+    let mut broken = Grants::of(&definition, &cx.tenant.kinds).err().unwrap_or_default();
     if !is_key(&after.key) {
         let detail = "must have a-z, 0-9 and _, and start with a letter";
         broken.push(Violation::field("key", Code::InvalidValue, detail));
@@ -136,7 +127,7 @@ fn broken(unit: &Unit<'_>, before: Option<&Model>, after: &Model) -> Vec<Violati
         broken.push(Violation::field("key", Code::InvalidValue, "is what users name the role by, and stays as it is"));
     }
     let everyone = cx.everywhere();
-    for (kind, scope) in after.rows.iter().flat_map(|rows| &rows.kinds) {
+    for (kind, scope) in &rows.kinds {
         let (Some(resource), RowScope::Where(text)) = (cx.tenant.kinds.kind(kind), scope) else { continue };
         let shape = resource.shape();
         let Ok(filter) = filter::parse(text) else { continue }; // told already
