@@ -43,13 +43,13 @@ fn known_paths_say_which_methods_they_take() {
     on(Db::Sqlite, |server| async move {
         let admin = server.as_admin().await;
         for (method, path, allow) in [
-            ("PUT", "/v1/accounts", "GET, POST"),
-            ("DELETE", "/v1/accounts", "GET, POST"),
-            ("POST", "/v1/accounts/01939e2b-6c00-7000-8000-000000000001", "DELETE, GET, PATCH"),
+            ("PUT", "/v1/accounts", "GET, HEAD, POST"),
+            ("DELETE", "/v1/accounts", "GET, HEAD, POST"),
+            ("POST", "/v1/accounts/01939e2b-6c00-7000-8000-000000000001", "DELETE, GET, HEAD, PATCH"),
             ("GET", "/v1/auth/login", "POST"),
-            ("POST", "/v1/me", "GET"),
-            ("POST", "/livez", "GET"),
-            ("DELETE", "/openapi.json", "GET"),
+            ("POST", "/v1/me", "GET, HEAD"),
+            ("POST", "/livez", "GET, HEAD"),
+            ("DELETE", "/openapi.json", "GET, HEAD"),
         ] {
             let refused = admin.send(admin.request(method, path)).await.expect(405);
             assert_eq!((refused.problem(), refused.header("allow")), ("method_not_allowed", allow), "{method} {path}");

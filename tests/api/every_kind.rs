@@ -42,6 +42,9 @@ impl Maker {
             if let Some(value) = body.get_mut(&field.name) {
                 match (&field.kind, &*value) {
                     (FieldType::Email, Json::String(text)) => *value = format!("{}.{text}", self.count).into(),
+                    (FieldType::Text, Json::String(text)) if field.schema.get("pattern").is_some() => {
+                        *value = format!("{text}_{}", self.count).into();
+                    }
                     (FieldType::Text, Json::String(text)) => *value = format!("{text} {}", self.count).into(),
                     (FieldType::Integer, Json::Number(n)) => *value = (n.as_i64().unwrap() + self.count).into(),
                     _ => {}

@@ -217,7 +217,7 @@ fn what_has_not_passed_or_is_no_instant_is_refused() {
                 assert_eq!(refused.errors(), [("known_at", "invalid_parameter")], "{at}");
             }
         }
-        let ancient = [("known_at", "0000-01-01T00:00:00Z")];
+        let ancient = [("known_at", "0001-01-01T00:00:00Z")];
         assert!(admin.list("/v1/accounts", &ancient).await.expect(200).data().is_empty());
         assert_eq!(admin.list(&format!("/v1/accounts/{id}"), &ancient).await.expect(404).problem(), "not_found");
     });

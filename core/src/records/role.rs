@@ -86,7 +86,7 @@ pub struct Model {
     pub created_by: Option<Uuid>,
     pub deleted_at: Option<DateTime<Utc>>,
     /// What users name it by, in `role`: `a-z`, `0-9` and `_`, from a letter; kept for ever.
-    #[schema(min_length = 2, max_length = 50)]
+    #[schema(min_length = 2, max_length = 50, pattern = "^[a-z][a-z0-9_]*$")]
     #[sea_orm(column_type = "Text")]
     pub key: String,
     #[schema(max_length = 200)]
