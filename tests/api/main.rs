@@ -9,6 +9,7 @@
 )]
 
 mod aggregate;
+mod api_keys;
 mod auth;
 mod batch;
 mod changes;

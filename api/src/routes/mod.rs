@@ -2,6 +2,7 @@
 //! `Doc` that describes them.
 
 mod access;
+mod api_keys;
 mod auth;
 mod changes;
 mod imports;
@@ -16,6 +17,7 @@ use utoipa::OpenApi;
 /// one is asked next.
 pub(crate) fn all(cfg: &mut web::ServiceConfig) {
     cfg.configure(access::routes)
+        .configure(api_keys::routes)
         .configure(auth::routes)
         .configure(changes::routes)
         .configure(imports::routes)
@@ -28,6 +30,7 @@ pub(crate) fn all(cfg: &mut web::ServiceConfig) {
 pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
     vec![
         access::Doc::openapi(),
+        api_keys::Doc::openapi(),
         auth::Doc::openapi(),
         changes::Doc::openapi(),
         imports::Doc::openapi(),

@@ -1,12 +1,12 @@
 //! Who asks, and whose rows they reach.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{Definition, Extent, Grants, Role};
+use super::{Definition, Extent, Grants, Role, Verb, rights::right};
 use crate::{
     context::{Context, Tenant},
     engine::{Registry, Scope, Shape, filter::Filter},
@@ -34,6 +34,8 @@ pub struct Actor {
     /// The role's key.
     pub role: Arc<str>,
     grants: Arc<Grants>,
+    /// Rights of the role that a key leaves them; `None` without a key.
+    scopes: Option<Arc<BTreeSet<String>>>,
     circles: Circles,
     /// Rows and fields are no matter, whatever the role says.
     everywhere: bool,
@@ -63,7 +65,7 @@ impl Actor {
         let grants = Arc::new(Grants::built_in(role));
         let own: Arc<[Uuid]> = user.into_iter().collect();
         let circles = Circles { team: Arc::clone(&own), tree: Arc::clone(&own), own };
-        Self { user, role: role.key().into(), grants, circles, everywhere: false }
+        Self { user, role: role.key().into(), grants, scopes: None, circles, everywhere: false }
     }
 
     /// The same with everybody's rows and every field.
@@ -72,13 +74,31 @@ impl Actor {
         Self { everywhere: true, ..self.clone() }
     }
 
+    /// The same with a key that has these scopes.
+    pub(super) fn within(self, scopes: Arc<BTreeSet<String>>) -> Self {
+        Self { scopes: Some(scopes), ..self }
+    }
+
     pub fn grants(&self) -> &Grants {
         &self.grants
     }
 
-    /// Whether they have the role that does everything.
+    /// Whether they came with a key.
+    pub fn scoped(&self) -> bool {
+        self.scopes.is_some()
+    }
+
+    pub(super) fn may(&self, verb: Verb, shape: &Shape) -> bool {
+        self.grants.may(verb, shape) && self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&right(shape, verb)))
+    }
+
+    pub(super) fn may_act(&self, right: &str) -> bool {
+        self.grants.may_act(right) && self.scopes.as_ref().is_none_or(|scopes| scopes.contains(right))
+    }
+
+    /// Whether they have the role that does everything, and came with no key, which may not make admins.
     pub fn is_admin(&self) -> bool {
-        Role::of(&self.role) == Some(Role::Admin)
+        Role::of(&self.role) == Some(Role::Admin) && !self.scoped()
     }
 
     /// Whose rows of the kind they see.
@@ -141,7 +161,14 @@ pub async fn actor_of_user(store: &Store, tenant: &Tenant, user: Uuid, now: Date
             _ => {}
         }
     }
-    Ok(Some(Actor { user: Some(user), role: key.into(), grants: Arc::new(grants), circles, everywhere: false }))
+    Ok(Some(Actor {
+        user: Some(user),
+        role: key.into(),
+        grants: Arc::new(grants),
+        scopes: None,
+        circles,
+        everywhere: false,
+    }))
 }
 
 /// What the role of that key grants; `None` where there is none, or what it says cannot be read any more: its users are kept

@@ -16,8 +16,9 @@ use moka::sync::Cache;
 use uuid::Uuid;
 
 use super::{
-    Actor, Secrets, actor_of_user,
+    Actor, Secrets, actor_of_user, api_key,
     password::{Cost, Passwords},
+    secrets::digest,
     session, tenants,
     throttle::Throttle,
     token::{self, Signer},
@@ -57,6 +58,8 @@ pub struct Gate {
     tenants: Cache<Uuid, KnownTenant>,
     /// By session.
     actors: Cache<Uuid, KnownActor>,
+    /// By the hash of the key.
+    keys: Cache<[u8; 32], KnownKey>,
     /// Counts the changes this process has committed itself.
     own_changes: AtomicU64,
 }
@@ -76,6 +79,13 @@ struct KnownActor {
     read_at: DateTime<Utc>,
 }
 
+#[derive(Clone)]
+struct KnownKey {
+    tenant: Uuid,
+    expires_at: Option<DateTime<Utc>>,
+    holder: KnownActor,
+}
+
 impl Gate {
     /// Hashes one password at the chosen cost.
     ///
@@ -89,6 +99,7 @@ impl Gate {
             throttle: Throttle::new(),
             tenants: Cache::new(TENANTS),
             actors: Cache::new(SESSIONS),
+            keys: Cache::new(SESSIONS),
             own_changes: AtomicU64::new(0),
         })
     }
@@ -99,6 +110,9 @@ impl Gate {
     /// `invalid_token` for a token that is not ours, an ended session, a user who may not act; `token_expired`.
     pub async fn actor_of_token(&self, world: &World, access_token: &str) -> Result<(Arc<Tenant>, Arc<Actor>)> {
         let now = world.clock.now();
+        if api_key::is_key(access_token) {
+            return self.actor_of_key(world, access_token, now).await;
+        }
         let claims = self.signer.verify(access_token, now)?;
         let known = self.known_tenant(world, claims.tid).await?.ok_or_else(token::invalid)?;
         let remembered = self.actors.get(&claims.sid);
@@ -116,6 +130,30 @@ impl Gate {
         let actor = Arc::new(actor);
         let entry = KnownActor { actor: Arc::clone(&actor), generation: known.generation, read_at: now };
         self.actors.insert(claims.sid, entry);
+        Ok((known.tenant, actor))
+    }
+
+    /// Who sent the key. What it says is read again after a minute, or when what users of its tenant may do has changed.
+    async fn actor_of_key(&self, world: &World, key: &str, now: DateTime<Utc>) -> Result<(Arc<Tenant>, Arc<Actor>)> {
+        let hash = digest(key);
+        if let Some(KnownKey { tenant, expires_at, holder }) = self.keys.get(&hash)
+            && let Some(known) = self.known_tenant(world, tenant).await?
+            && holder.generation == known.generation
+            && is_younger(holder.read_at, now, ACTOR_AGE)
+            && expires_at.is_none_or(|at| now < at)
+        {
+            return Ok((known.tenant, holder.actor));
+        }
+        self.keys.invalidate(&hash);
+        let said = api_key::known(world, key, now).await?;
+        if !said.is_alive(now) {
+            return Err(token::expired("key"));
+        }
+        let known = self.known_tenant(world, said.tenant).await?.ok_or_else(token::invalid)?;
+        let actor = actor_of_user(&world.store, &known.tenant, said.user, now).await?.ok_or_else(token::invalid)?;
+        let actor = Arc::new(actor.within(said.rights(&known.tenant.kinds)));
+        let holder = KnownActor { actor: Arc::clone(&actor), generation: known.generation, read_at: now };
+        self.keys.insert(hash, KnownKey { tenant: said.tenant, expires_at: said.expires_at, holder });
         Ok((known.tenant, actor))
     }
 

@@ -65,7 +65,7 @@ impl Grants {
     /// Everything that is wrong with it, by its place in the role; filters are only read.
     pub fn of(definition: &Definition<'_>, kinds: &Registry) -> Result<Self, Vec<Violation>> {
         let mut broken = Vec::new();
-        let listed = listed(definition.rights, kinds, &mut broken);
+        let listed = listed("rights", definition.rights, kinds, &mut broken);
         let (rows_of, filters) = rows(definition.rows, kinds, &mut broken);
         let narrowed = narrowed(definition.fields, kinds, &listed, &mut broken);
         if !broken.is_empty() {
@@ -115,12 +115,17 @@ impl Grants {
 }
 
 /// The rights of a list in which `*` stands for every kind or every verb.
-fn listed(rights: &[String], kinds: &Registry, broken: &mut Vec<Violation>) -> BTreeSet<String> {
+pub(super) fn listed(
+    member: &str,
+    rights: &[String],
+    kinds: &Registry,
+    broken: &mut Vec<Violation>,
+) -> BTreeSet<String> {
     let there = rights::all(kinds.shapes());
     let mut listed = BTreeSet::new();
     for (place, right) in rights.iter().enumerate() {
         let mut refuse = |code, detail: String| {
-            broken.push(Violation { pointer: format!("/rights/{place}"), code, detail });
+            broken.push(Violation { pointer: format!("/{member}/{place}"), code, detail });
         };
         let (kind, verb) = right.split_once(':').unwrap_or((right, ""));
         let fits = |known: &&String| {

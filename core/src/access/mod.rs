@@ -3,6 +3,7 @@
 //! Nothing is allowed that [`rights`](may) does not name, and nothing is reached that [`Reach`] does not hold.
 
 mod actor;
+mod api_key;
 mod credential;
 mod explain;
 mod gate;
@@ -22,6 +23,7 @@ mod token;
 pub(crate) use self::actor::team;
 pub use self::{
     actor::{Actor, Reach, actor_of_user},
+    api_key::{ApiKey, KeyWish, MOST as MOST_KEYS, NewApiKey, create_key, keys, remove_key},
     credential::{change_password, set_password},
     explain::{Explanation, Question, Step as ExplanationStep, explain},
     gate::{Gate, GateOptions},
