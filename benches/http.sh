@@ -62,7 +62,8 @@ ripen() { "$build/ripen" --dir "$work/data" --database "$(url product)" "$@"; }
 url() { if [ "$db" = sqlite ]; then echo "sqlite://$work/$1.db"; else echo "$server/ripen_bench_$1"; fi; }
 
 start_product() {
-  RIPEN__SERVER__WORKERS=2 RIPEN__DATABASE__CONNECTIONS=$([ "$db" = sqlite ] && echo 4 || echo 8) \
+  RIPEN__LIMITS__TENANT_PER_MINUTE=0 RIPEN__LIMITS__TOKEN_PER_MINUTE=0 \
+    RIPEN__SERVER__WORKERS=2 RIPEN__DATABASE__CONNECTIONS=$([ "$db" = sqlite ] && echo 4 || echo 8) \
     "$build/ripen" --dir "$work/data" --database "$(url product)" --listen "127.0.0.1:$product_port" serve \
     2>>"$work/product.log" & product=$!
   until curl -sf "$at_product/readyz" >/dev/null; do sleep 0.1; kill -0 $product; done

@@ -4,7 +4,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use config::{Environment, File, FileFormat};
-use ripen_api::{Limits, Settings};
+use ipnet::IpNet;
+use ripen_api::{Limits, Quotas, Settings};
 use ripen_core::{
     access::{Cost, GateOptions},
     error::unknown,
@@ -46,6 +47,8 @@ pub struct Server {
     pub drain_s: u64,
     /// Seconds that open requests then have to finish.
     pub stop_s: u64,
+    /// Networks of proxies whose `X-Forwarded-For` tells where a request comes from: `["10.0.0.0/8"]`.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,6 +66,10 @@ pub struct RequestLimits {
     pub exports: usize,
     /// Seconds after which a stream that has nothing to say shows that it lives.
     pub heartbeat_s: u64,
+    /// Requests a minute of all users of a tenant together; 0: no limit.
+    pub tenant_per_minute: u32,
+    /// Requests a minute with one token or key; 0: no limit.
+    pub token_per_minute: u32,
 }
 
 /// What argon2id spends on one password.
@@ -118,13 +125,28 @@ impl std::fmt::Debug for Database {
 impl Default for Server {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), workers, drain_s: 0, stop_s: 30 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            workers,
+            drain_s: 0,
+            stop_s: 30,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, body_s: 30, head_s: 10, streams: 50, exports: 2, heartbeat_s: 15 }
+        Self {
+            body_bytes: 1 << 20,
+            body_s: 30,
+            head_s: 10,
+            streams: 50,
+            exports: 2,
+            heartbeat_s: 15,
+            tenant_per_minute: 600_000,
+            token_per_minute: 120_000,
+        }
     }
 }
 
@@ -193,6 +215,10 @@ impl Config {
     pub(crate) fn gate(&self) -> GateOptions {
         let Passwords { memory_kib, passes, lanes } = self.passwords;
         GateOptions { password_cost: Cost { memory_kib, passes, lanes }, ..GateOptions::default() }
+    }
+
+    pub(crate) fn quotas(&self) -> Quotas {
+        Quotas { tenant: self.limits.tenant_per_minute, token: self.limits.token_per_minute }
     }
 
     pub(crate) fn limits(&self) -> Limits {

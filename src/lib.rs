@@ -7,7 +7,7 @@ mod outside;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use ripen_api::{App, Catalogue, Document, Http, Metrics, Readiness, Slots};
+use ripen_api::{App, Catalogue, Document, Http, Metrics, Rates, Readiness, Slots};
 use ripen_core::{
     access::{Gate, Secrets},
     context::World,
@@ -79,6 +79,8 @@ pub fn serve(config: &Config, world: Arc<World>) -> Result<Server, StartError> {
         limits: config.limits(),
         streams: Slots::new("streams of changes", config.limits.streams),
         exports: Slots::new("exports", config.limits.exports),
+        rates: Rates::new(config.quotas()),
+        proxies: config.server.trusted_proxies.clone(),
         readiness: Arc::new(AtHead(world.store.clone())),
         stopping: false.into(),
         world: world.clone(),

@@ -1,6 +1,13 @@
 //! What handlers take from a request. Each refuses what it cannot read exactly.
 
-use std::{collections::BTreeMap, future::Future, ops::Deref, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    ops::Deref,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
@@ -22,7 +29,12 @@ use serde_json::{Map, Value as Json};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::{json, problem::Problem, server::App};
+use crate::{
+    json,
+    problem::Problem,
+    rate::{self, Quota},
+    server::App,
+};
 
 type Extracted<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
@@ -64,10 +76,17 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (app, request_id) = (app(request), RequestId::from_request(request, payload));
         let (token, known, attempt) = (bearer(request), Known::of(request), attempt(request));
+        let counted = Counted::of(request);
         Box::pin(async move {
             let recognised = known.0.get_or_try_init(|| async move {
-                let (world, request_id) = (app?.world.clone(), request_id.await?.0);
-                let (tenant, actor) = world.gate.actor_of_token(&world, &token?).await?;
+                let app = app?;
+                let (world, request_id) = (app.world.clone(), request_id.await?.0);
+                let token = token?;
+                let (tenant, actor) = world.gate.actor_of_token(&world, &token).await?;
+                let quotas = app.rates.count(tenant.id, &token, world.clock.now());
+                let granted = rate::granted(&quotas);
+                counted.0.set(quotas).ok();
+                granted?;
                 let request_id = Some(request_id);
                 Ok::<_, Problem>(Context { world, tenant, actor, request_id, known_at: None, attempt })
             });
@@ -81,6 +100,16 @@ impl FromRequest for Caller {
 struct Known(Arc<OnceCell<Context>>);
 
 impl Known {
+    fn of(request: &HttpRequest) -> Self {
+        request.extensions_mut().get_or_insert_with(Self::default).clone()
+    }
+}
+
+/// What counting the request has left of its caller's quotas, for the answer's head.
+#[derive(Clone, Default)]
+pub(crate) struct Counted(pub Arc<OnceLock<Vec<Quota>>>);
+
+impl Counted {
     fn of(request: &HttpRequest) -> Self {
         request.extensions_mut().get_or_insert_with(Self::default).clone()
     }
@@ -275,7 +304,7 @@ impl FromRequest for Draft {
 pub struct Large(pub Map<String, Json>);
 
 /// Bytes of such a body.
-const MANY: usize = 8 << 20;
+pub(crate) const MANY: usize = 8 << 20;
 
 impl FromRequest for Large {
     type Error = Problem;

@@ -1,5 +1,6 @@
 //! The HTTP surface. It knows no kind of record by name, and no plugin.
 
+mod address;
 mod docs;
 pub mod extract;
 mod head;
@@ -11,6 +12,7 @@ mod metrics;
 mod openapi;
 mod precondition;
 mod problem;
+mod rate;
 mod resources;
 pub mod routes;
 mod server;
@@ -21,6 +23,7 @@ pub use self::{
     metrics::{Metrics, MetricsError},
     openapi::Document,
     problem::{Catalogue, Problem, chain},
+    rate::{Quotas, Rates},
     server::{App, Http, Readiness, Settings, start},
     slots::Slots,
 };

@@ -11,8 +11,8 @@ use actix_web::{
 };
 
 use crate::{
-    extract::{RequestId, app},
-    problem,
+    extract::{Counted, RequestId, app},
+    problem, rate,
     server::App,
 };
 
@@ -38,6 +38,10 @@ pub async fn observe(
         if !response.headers().contains_key(&name) {
             response.headers_mut().insert(name, value);
         }
+    }
+    let counted = response.request().extensions().get::<Counted>().cloned();
+    if let Some(quotas) = counted.as_ref().and_then(|counted| counted.0.get()).filter(|quotas| !quotas.is_empty()) {
+        rate::tell(quotas, response.headers_mut());
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID, id);

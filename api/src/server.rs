@@ -17,11 +17,12 @@ use actix_web::{
     web,
 };
 use async_trait::async_trait;
+use ipnet::IpNet;
 use ripen_core::{context::World, engine::lag, error::Result};
 
 use crate::{
-    Catalogue, Document, Limits, Metrics, Slots, docs, head, health, idempotency, log, metrics, openapi, problem,
-    resources, routes,
+    Catalogue, Document, Limits, Metrics, Rates, Slots, docs, head, health, idempotency, log, metrics, openapi,
+    problem, resources, routes,
 };
 
 /// What every handler may reach.
@@ -33,6 +34,9 @@ pub struct App {
     pub limits: Limits,
     pub streams: Arc<Slots>,
     pub exports: Arc<Slots>,
+    pub rates: Rates,
+    /// Whose word on where a request comes from is taken.
+    pub proxies: Vec<IpNet>,
     pub readiness: Arc<dyn Readiness>,
     /// Set when the process was told to end: `/readyz` says so while requests are finished.
     pub stopping: AtomicBool,

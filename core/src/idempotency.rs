@@ -31,9 +31,9 @@ use crate::{
 };
 
 /// How long an answer is kept.
-const KEPT: TimeDelta = TimeDelta::hours(24);
+pub const KEPT: TimeDelta = TimeDelta::hours(24);
 /// Characters of a key.
-const LONGEST: usize = 255;
+pub const LONGEST: usize = 255;
 /// Seconds after which a request under way is worth asking for again.
 const RETRY_AFTER: u64 = 1;
 /// For the lock of a key that another process may hold.

@@ -24,6 +24,7 @@ mod fence;
 mod hostile;
 mod idempotency;
 mod imports;
+mod limits;
 mod matrix;
 mod one_time;
 mod openapi;

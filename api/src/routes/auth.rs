@@ -1,7 +1,5 @@
 //! Logging in and out, and who one is.
 
-use std::net::IpAddr;
-
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use ripen_core::access::{self, Me, OneTimeToken, Purpose, Secret, Tokens};
 use serde::{Deserialize, Serialize};
@@ -9,6 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     Problem,
+    address::client,
     extract::{Body, Caller, Id, Parameters},
     server::App,
 };
@@ -98,7 +97,7 @@ async fn keys(app: web::Data<App>, parameters: Parameters) -> Answer {
 async fn login(app: web::Data<App>, request: HttpRequest, parameters: Parameters, body: Body<Login>) -> Answer {
     let [] = parameters.take([])?;
     let Login { tenant, email, password } = body.0;
-    let tokens = access::login(&app.world, &tenant, &email, &password, address(&request)).await?;
+    let tokens = access::login(&app.world, &tenant, &email, &password, client(&request)).await?;
     Ok(secret(&tokens))
 }
 
@@ -148,7 +147,7 @@ async fn change_password(
 ) -> Answer {
     let [] = parameters.take([])?;
     let ChangedPassword { current_password, password } = body.0;
-    access::change_password(&caller, &current_password, &password, address(&request)).await?;
+    access::change_password(&caller, &current_password, &password, client(&request)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -204,13 +203,8 @@ async fn redeem(
     body: Body<RedeemedToken>,
 ) -> Answer {
     let [] = parameters.take([])?;
-    access::redeem(&app.world, &body.0.token, &body.0.password, address(&request)).await?;
+    access::redeem(&app.world, &body.0.token, &body.0.password, client(&request)).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// The client as the connection knows it: headers that claim another address are anybody's to write.
-fn address(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|peer| peer.ip())
 }
 
 /// An answer that nobody on the way may keep.

@@ -7,6 +7,7 @@ mod auth;
 mod changes;
 mod imports;
 mod jobs;
+mod limits;
 mod plugins;
 mod tenant;
 
@@ -22,6 +23,7 @@ pub(crate) fn all(cfg: &mut web::ServiceConfig) {
         .configure(changes::routes)
         .configure(imports::routes)
         .configure(jobs::routes)
+        .configure(limits::routes)
         .configure(plugins::routes)
         .configure(tenant::routes);
 }
@@ -35,6 +37,7 @@ pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
         changes::Doc::openapi(),
         imports::Doc::openapi(),
         jobs::Doc::openapi(),
+        limits::Doc::openapi(),
         plugins::Doc::openapi(),
         tenant::Doc::openapi(),
         crate::health::Doc::openapi(),

@@ -28,7 +28,7 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: u64 = 50;
-const MAX_LIMIT: u64 = 200;
+pub const MAX_LIMIT: u64 = 200;
 
 /// What a list is asked for, as its parameters say it.
 #[derive(Clone, Debug, Default)]

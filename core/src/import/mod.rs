@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use self::split::LONGEST_ROW;
 use self::{
     page::{Batch, Outcome},
     source::Source,

@@ -35,7 +35,7 @@ use crate::{
 /// Groups that are looked at.
 const MAX_GROUPS: usize = 10_000;
 /// Groups that are answered.
-const MAX_LIMIT: u64 = 1_000;
+pub const MAX_LIMIT: u64 = 1_000;
 const MAX_MEASURES: usize = 20;
 const MAX_GROUP_BY: usize = 4;
 const MAX_PERIODS: usize = 1_000;

@@ -1,0 +1,70 @@
+//! Every limit there is, from where it is kept.
+
+use actix_web::{HttpResponse, web};
+use ripen_core::{
+    access,
+    decisions::LARGEST as PLUGIN,
+    engine::{aggregate, batch, feed, filter, read, search},
+    idempotency, import,
+};
+use serde_json::{Value as Json, json};
+use utoipa::OpenApi;
+
+use crate::{
+    Problem,
+    extract::{Caller, MANY, Parameters},
+    json::DEPTH,
+    server::App,
+};
+
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/v1/limits", web::get().to(limits));
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(limits), tags((name = "limits", description = "What one may ask for at most.")))]
+pub(crate) struct Doc;
+
+/// Every limit
+///
+/// Sizes in bytes, times in seconds, everything else in pieces; `null` where there is none. Answers carry
+/// `RateLimit-Policy` and `RateLimit` where requests are counted.
+#[utoipa::path(get, path = "/v1/limits", operation_id = "get_limits", tag = "limits",
+    extensions(("x-right" = json!("me:read"))),
+    responses((status = 200, description = "The limits, by what they are of.", body = Object)))]
+async fn limits(app: web::Data<App>, caller: Caller, parameters: Parameters) -> Result<HttpResponse, Problem> {
+    let [] = parameters.take([])?;
+    access::may_act(&caller.actor, "me:read")?;
+    Ok(HttpResponse::Ok().json(all(&app)))
+}
+
+fn all(app: &App) -> Json {
+    let quota = |requests: u32| if requests == 0 { Json::Null } else { requests.into() };
+    json!({
+        "requests": {
+            "per_minute_of_tenant": quota(app.rates.quotas.tenant),
+            "per_minute_of_token": quota(app.rates.quotas.token),
+        },
+        "bodies": {
+            "json_bytes": app.limits.body,
+            "json_depth": DEPTH,
+            "seconds": app.limits.body_time.as_secs(),
+            "batch_bytes": MANY,
+            "plugin_bytes": PLUGIN,
+        },
+        "lists": {"page": read::MAX_LIMIT, "expand_depth": 2, "search_characters": search::LONGEST},
+        "filters": {"nodes": filter::MAX_NODES, "depth": filter::MAX_DEPTH, "values": filter::MAX_VALUES},
+        "aggregates": {"groups": aggregate::MAX_LIMIT},
+        "batches": {"operations": batch::LARGEST},
+        "composites": {"operations": batch::LARGEST_COMPOSITE},
+        "changes": {
+            "page": feed::MAX_LIMIT,
+            "streams_of_tenant": app.streams.most(),
+            "heartbeat_seconds": app.limits.heartbeat.as_secs(),
+        },
+        "exports": {"at_once_of_tenant": app.exports.most()},
+        "imports": {"row_bytes": import::LONGEST_ROW},
+        "idempotency": {"key_characters": idempotency::LONGEST, "kept_seconds": idempotency::KEPT.num_seconds()},
+        "api_keys": {"of_user": access::MOST_KEYS},
+    })
+}
