@@ -52,10 +52,10 @@ fn status(error: &Error) -> StatusCode {
         },
         Error::Conflict { code: Code::IdempotencyKeyReused, .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Conflict { code: Code::PreconditionRequired, .. } => StatusCode::PRECONDITION_REQUIRED,
+        Error::Conflict { code: Code::OutsideYourReach, .. } | Error::Forbidden { .. } => StatusCode::FORBIDDEN,
         Error::Conflict { .. } => StatusCode::CONFLICT,
         Error::Stale { .. } => StatusCode::PRECONDITION_FAILED,
         Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
-        Error::Forbidden { .. } => StatusCode::FORBIDDEN,
         Error::Limit { code, .. } => match code {
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::RequestInFlight => StatusCode::CONFLICT,

@@ -17,6 +17,7 @@ mod m20261125_000030_idempotency;
 mod m20261125_000040_tenant_settings;
 mod m20261125_000050_role;
 mod m20261125_000051_api_key;
+mod m20261125_000052_share;
 mod m20261125_000060_one_time_token;
 pub mod table;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000040_tenant_settings::Migration),
             Box::new(m20261125_000050_role::Migration),
             Box::new(m20261125_000051_api_key::Migration),
+            Box::new(m20261125_000052_share::Migration),
             Box::new(m20261125_000060_one_time_token::Migration),
         ]
     }

@@ -38,6 +38,9 @@ impl Maker {
                 body.insert(field.name.clone(), self.reference(kind, fresh).await.into());
             }
         }
+        if body.contains_key("subject_id") {
+            body.insert("subject_id".to_owned(), self.reference("account", false).await.into());
+        }
         for field in shape.unique.iter().flat_map(|set| set.iter()).filter_map(|name| shape.field(name)) {
             if let Some(value) = body.get_mut(&field.name) {
                 match (&field.kind, &*value) {

@@ -34,6 +34,7 @@ mod query;
 mod roles;
 mod sample_kind;
 mod search;
+mod shares;
 mod statements;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,9 @@
 //! Who asks, and whose rows they reach.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value, sea_query::Expr};
@@ -11,7 +14,7 @@ use crate::{
     context::{Context, Tenant},
     engine::{Registry, Scope, Shape, filter::Filter},
     error::Result,
-    records::{role, user::State},
+    records::{role, share, user::State},
     store::Store,
 };
 
@@ -37,6 +40,8 @@ pub struct Actor {
     /// Rights of the role that a key leaves them; `None` without a key.
     scopes: Option<Arc<BTreeSet<String>>>,
     circles: Circles,
+    /// Records that are shared with them, whatever their role says of rows.
+    shared: Arc<Shared>,
     /// Rows and fields are no matter, whatever the role says.
     everywhere: bool,
 }
@@ -48,6 +53,20 @@ struct Circles {
     team: Arc<[Uuid]>,
     tree: Arc<[Uuid]>,
 }
+
+/// By kind.
+#[derive(Clone, Debug, Default)]
+struct Shared(BTreeMap<String, Vec<Held>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    record: Uuid,
+    write: bool,
+    until: Option<DateTime<Utc>>,
+}
+
+/// Records that may be shared with one user: the latest count.
+const MOST_SHARED: u64 = 1000;
 
 impl Actor {
     /// The product itself, where no user stands behind a write.
@@ -65,7 +84,7 @@ impl Actor {
         let grants = Arc::new(Grants::built_in(role));
         let own: Arc<[Uuid]> = user.into_iter().collect();
         let circles = Circles { team: Arc::clone(&own), tree: Arc::clone(&own), own };
-        Self { user, role: role.key().into(), grants, scopes: None, circles, everywhere: false }
+        Self { user, role: role.key().into(), grants, scopes: None, circles, shared: Arc::default(), everywhere: false }
     }
 
     /// The same with everybody's rows and every field.
@@ -124,6 +143,12 @@ impl Actor {
         }
     }
 
+    /// The ids of records of the kind that are shared with them at a moment, or of those alone that they may change.
+    pub fn shared(&self, kind: &str, now: DateTime<Utc>, write: bool) -> Vec<Uuid> {
+        let held = |share: &&Held| (share.write || !write) && share.until.is_none_or(|until| now < until);
+        self.shared.0.get(kind).into_iter().flatten().filter(held).map(|share| share.record).collect()
+    }
+
     /// Whether they see every row of every kind, and every field.
     pub fn sees_all(&self) -> bool {
         self.everywhere || self.grants.whole()
@@ -161,14 +186,33 @@ pub async fn actor_of_user(store: &Store, tenant: &Tenant, user: Uuid, now: Date
             _ => {}
         }
     }
+    let shared = if grants.whole() { Arc::default() } else { shared(store, tenant, user, now).await?.into() };
     Ok(Some(Actor {
         user: Some(user),
         role: key.into(),
         grants: Arc::new(grants),
         scopes: None,
         circles,
+        shared,
         everywhere: false,
     }))
+}
+
+/// The records that are shared with the user, or with a team they are in.
+async fn shared(store: &Store, tenant: &Tenant, user: Uuid, now: DateTime<Utc>) -> Result<Shared> {
+    let (sql, values) = filled(SHARED, store.backend, tenant.id, user, now);
+    let sql = format!("{sql} order by id desc limit {MOST_SHARED}");
+    let mut shared = Shared::default();
+    for row in store.read.query_all_raw(Statement::from_sql_and_values(store.backend, sql, values)).await? {
+        let access: share::Access = row.try_get("", "access")?;
+        let held = Held {
+            record: row.try_get("", "subject_id")?,
+            write: access == share::Access::Write,
+            until: row.try_get("", "until_at")?,
+        };
+        shared.0.entry(row.try_get("", "subject_kind")?).or_default().push(held);
+    }
+    Ok(shared)
 }
 
 /// What the role of that key grants; `None` where there is none, or what it says cannot be read any more: its users are kept
@@ -223,6 +267,14 @@ const TEAM: &str = r#"
             select user_id from membership
             where tenant_id = $1 and team_id in (select team_id from mine) and deleted_at is null
               and (from_at is null or from_at <= $3) and (to_at is null or to_at > $3)))"#;
+
+/// Shares with the user, or with a team that they are in at the moment. The same placeholders.
+const SHARED: &str = r"
+        select subject_kind, subject_id, access, until_at from share
+        where tenant_id = $1 and deleted_at is null and (until_at is null or until_at > $3) and (user_id = $2 or team_id in (
+            select team_id from membership
+            where tenant_id = $1 and user_id = $2 and deleted_at is null
+              and (from_at is null or from_at <= $3) and (to_at is null or to_at > $3)))";
 
 /// The ids of `user` and of those below them at `now`, as a subquery: for whoever asks, in whatever role.
 pub(crate) fn team(cx: &Context, user: Uuid, now: DateTime<Utc>) -> Expr {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Extent, Verb, actor_of_user, may, may_act};
 use crate::{
     context::Context,
-    engine::{FieldAccess, Resource, Scope, Shape, visible},
+    engine::{FieldAccess, Resource, Scope, Shape, changeable, visible},
     error::{Code, Error, Result, unknown},
 };
 
@@ -65,9 +65,9 @@ pub async fn explain(cx: &Context, question: &Question) -> Result<Explanation> {
         let detail = unknown("field", field, resource.shape().field_names());
         return Err(Error::invalid("field", Code::UnknownField, detail));
     }
-    exists(cx, cx, "user", question.user).await?;
+    exists(cx, cx, "user", question.user, false).await?;
     if let Some(id) = question.id {
-        exists(cx, cx, &question.kind, id).await?;
+        exists(cx, cx, &question.kind, id, false).await?;
     }
     let steps = steps(cx, resource, question).await?;
     Ok(Explanation { allowed: steps.iter().all(|step| step.passed), steps })
@@ -89,9 +89,17 @@ async fn steps(cx: &Context, resource: &Arc<dyn Resource>, question: &Question) 
     steps.push(step("right", may, format!("the role {} {right}", if may { "has" } else { "does not have" })));
     steps.push(step("rows", true, rows(&theirs, shape)));
     if let Some(id) = question.id {
-        let seen = exists(cx, &theirs, &question.kind, id).await.is_ok();
-        let detail = if seen { "is among these rows" } else { "is not among these rows" };
-        steps.push(step("record", seen, format!("the {} {detail}", shape.name)));
+        let changes = matches!(verb, Verb::Update | Verb::Delete);
+        let seen = exists(cx, &theirs, &question.kind, id, false).await.is_ok();
+        let passed = seen && (!changes || exists(cx, &theirs, &question.kind, id, true).await.is_ok());
+        let shared = theirs.actor.shared(&shape.name, cx.now(), false).contains(&id);
+        let detail = match (seen, passed, shared) {
+            (false, ..) => "is not among these rows",
+            (true, false, _) => "is shared with them to be read",
+            (true, true, true) => "is shared with them",
+            (true, true, false) => "is among these rows",
+        };
+        steps.push(step("record", passed, format!("the {} {detail}", shape.name)));
     }
     if let Some(name) = &question.field {
         let (passed, detail) = match (shape.field(name).map(|field| field.access), verb) {
@@ -120,10 +128,11 @@ fn rows(theirs: &Context, shape: &Shape) -> String {
 }
 
 /// # Errors
-/// `NotFound` where `whose` does not see the record.
-async fn exists(cx: &Context, whose: &Context, kind: &str, id: Uuid) -> Result<()> {
+/// `NotFound` where `whose` does not see the record, or may not change it.
+async fn exists(cx: &Context, whose: &Context, kind: &str, id: Uuid, to_change: bool) -> Result<()> {
     let none = || Error::not_found(kind, id);
     let shape = whose.kind(kind).ok_or_else(none)?.shape();
-    let select = visible(whose, shape).column(Alias::new("id")).and_where(Expr::col(Alias::new("id")).eq(id)).take();
+    let rows = if to_change { changeable } else { visible };
+    let select = rows(whose, shape).column(Alias::new("id")).and_where(Expr::col(Alias::new("id")).eq(id)).take();
     cx.reader().query_one(&select).await?.map(drop).ok_or_else(none)
 }

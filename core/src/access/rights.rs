@@ -12,7 +12,7 @@ use crate::{
 /// What a kind is to access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// People own its records: accounts, opportunities, orders. Row access narrows them further.
+    /// People own its records, or what they are about: accounts, opportunities, shares. Row access narrows them further.
     Owned,
     /// What the company has set up for all: users, teams, products, stages.
     Setup,
@@ -67,8 +67,8 @@ const ACTIONS: &[(&str, &[Role])] = &[
 
 fn class(shape: &Shape) -> Class {
     match shape.scope {
-        Scope::Owner => Class::Owned,
-        Scope::Subject => Class::Decision,
+        Scope::Subject if shape.verbs == Verb::READ => Class::Decision,
+        Scope::Owner | Scope::Subject => Class::Owned,
         Scope::Tenant if shape.restricted => Class::Restricted,
         Scope::Tenant => Class::Setup,
     }

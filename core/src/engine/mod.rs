@@ -37,10 +37,10 @@ pub use self::{
     field::{Field, FieldAccess, FieldType, date, instant, print_instant},
     history::{Change, adopt, changes, lag},
     intervals::{Interval, Move, move_intervals},
-    other::{follow_up, load},
+    other::{follow_up, load, writable_ids},
     past::known,
     record::{Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written},
     shape::{Column, Scope, Shape},
-    visible::{visible, within},
+    visible::{changeable, visible, within},
 };

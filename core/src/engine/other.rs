@@ -1,6 +1,6 @@
 //! What the rules and effects of a kind do with other records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
     ConnectionTrait, DbBackend, FromQueryResult,
@@ -8,13 +8,37 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Operation, Record, Shape, visible, visible::reachable, write::id_of};
+use super::{
+    Operation, Record, Shape,
+    visible::{changeable, visible, writable},
+    write::id_of,
+};
 use crate::{
     context::Unit,
     error::{Error, Result},
 };
 
-/// Rows that the actor may see, by id; `deleted` ones as well where they are asked for. One statement for up to 1,000.
+/// Those of the kind's records with these ids that the actor may change.
+///
+/// # Errors
+/// The database.
+pub async fn writable_ids(unit: &Unit<'_>, kind: &str, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+    let mut found = HashSet::new();
+    let Some(resource) = unit.cx.kind(kind) else { return Ok(found) };
+    for part in ids.chunks(1000) {
+        let select = changeable(unit.cx, resource.shape())
+            .column(Alias::new("id"))
+            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()))
+            .take();
+        for row in unit.txn.query_all(&select).await? {
+            found.insert(row.try_get_by_index(0)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Rows that the actor may see, by id, and with `lock` those that they may change; `deleted` ones as well where they are asked
+/// for. One statement for up to 1,000.
 pub(super) async fn fetch<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
@@ -24,10 +48,12 @@ pub(super) async fn fetch<R: Record>(
     let mut rows = HashMap::with_capacity(ids.len());
     for part in ids.chunks(1000) {
         let table = shape.table();
-        let mut select = if deleted {
-            Query::select().from(table.clone()).cond_where(reachable(unit.cx, shape, &table.into_iden())).take()
-        } else {
-            visible(unit.cx, shape)
+        let mut select = match (lock, deleted) {
+            (_, true) => {
+                Query::select().from(table.clone()).cond_where(writable(unit.cx, shape, &table.into_iden())).take()
+            }
+            (true, false) => changeable(unit.cx, shape),
+            (false, false) => visible(unit.cx, shape),
         };
         select
             .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))

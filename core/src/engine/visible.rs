@@ -18,6 +18,14 @@ pub fn visible(cx: &Context, shape: &Shape) -> SelectStatement {
     start(cx, shape, By::Any)
 }
 
+/// The same for the records that the actor may change: all that they see, but for what is shared with them to be read.
+pub fn changeable(cx: &Context, shape: &Shape) -> SelectStatement {
+    let table = shape.table();
+    let lives = Expr::col((table.clone(), Alias::new("deleted_at"))).is_null();
+    let condition = writable(cx, shape, &table.clone().into_iden()).add(lives);
+    Query::select().from(table).cond_where(condition).take()
+}
+
 /// The same where the caller names the ids of the rows.
 pub(super) fn visible_by_id(cx: &Context, shape: &Shape) -> SelectStatement {
     start(cx, shape, By::Id)
@@ -36,13 +44,30 @@ pub fn within(cx: &Context, shape: &Shape, alias: impl IntoIden) -> Condition {
 
 /// The same whether the record lives or was deleted: for the change log, which tells of both.
 pub(super) fn reachable(cx: &Context, shape: &Shape, alias: &DynIden) -> Condition {
+    reached(cx, shape, alias, false)
+}
+
+/// The rows of `alias` that the actor may change, whether they live or not.
+pub(super) fn writable(cx: &Context, shape: &Shape, alias: &DynIden) -> Condition {
+    reached(cx, shape, alias, true)
+}
+
+fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Condition {
     let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
     let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id));
+    // An alternative costs the planner its choice of index: it is there where something is shared.
+    let or_shared = |condition: Condition| match cx.actor.shared(&shape.name, cx.now(), write) {
+        none if none.is_empty() => condition,
+        shared => Condition::any().add(condition).add(of("id").is_in(shared)),
+    };
     match (cx.actor.reach(shape), shape.scope) {
-        (Reach::Where(filter), _) => base.add(kept(cx, shape, filter, alias)),
+        (Reach::Where(filter), _) => base.add(or_shared(kept(cx, shape, filter, alias))),
         (Reach::All, Scope::Subject) if !cx.actor.sees_all() => base.add(subjects(cx, alias)),
         (Reach::All, _) | (_, Scope::Tenant) => base,
-        (Reach::Users(users), Scope::Owner) => base.add(of("owner_id").is_in(users.iter().copied())),
+        (Reach::Users(users), Scope::Owner) => {
+            let owned = of("owner_id").is_in(users.iter().copied());
+            base.add(or_shared(Condition::all().add(owned)))
+        }
         (Reach::Users(_), Scope::Subject) => base.add(subjects(cx, alias)),
     }
 }

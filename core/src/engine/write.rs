@@ -166,7 +166,7 @@ fn candidate<R: Record>(
     operation: Operation,
 ) -> Result<Candidate<R::Model>> {
     let before_of = |id: Uuid, version: Option<i64>| {
-        let before = present.get(&id).cloned().ok_or_else(|| Error::not_found(&shape.name, id))?;
+        let before = present.get(&id).cloned().ok_or_else(|| unchangeable(unit, shape, id))?;
         let actual = version_of::<R>(&before)?;
         if version.is_some_and(|wanted| wanted != actual) {
             return Err(Error::Stale { actual });
@@ -209,6 +209,15 @@ fn candidate<R: Record>(
     } else {
         Err(Error::Invalid(broken))
     }
+}
+
+/// Why a record is not there to be changed.
+fn unchangeable(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Error {
+    if unit.cx.actor.shared(&shape.name, unit.now, false).contains(&id) {
+        let detail = format!("{} {id} is shared with you to be read", shape.name);
+        return Error::conflict(Code::OutsideYourReach, detail);
+    }
+    Error::not_found(&shape.name, id)
 }
 
 /// The kind's rules that look at other rows.

@@ -17,6 +17,7 @@ pub mod product;
 pub mod role;
 mod rules;
 pub mod score;
+pub mod share;
 pub mod stage;
 pub mod team;
 pub mod user;
@@ -38,6 +39,7 @@ pub fn all() -> Registry {
         .with(opportunity::Entity)
         .with(order::Entity)
         .with(interaction::Entity)
+        .with(share::Entity)
         .with(plugin::Entity)
         .with(installation::Entity)
         .with(plugin_run::Entity)
