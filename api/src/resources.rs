@@ -100,22 +100,8 @@ async fn delete(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Times that an update which names no version starts again after another writer was faster.
-const ATTEMPTS: usize = 3;
-
 /// Writes one record and reads it back as the caller may see it, in one transaction.
 async fn write(cx: &Context, kind: &Kind, operation: Operation) -> Result<(Written, Found)> {
-    let any_version = matches!(operation, Operation::Update { version: None, .. });
-    for _ in 1..ATTEMPTS {
-        match attempt(cx, kind, operation.clone()).await {
-            Err(Error::Stale { .. }) if any_version => {}
-            settled => return settled,
-        }
-    }
-    attempt(cx, kind, operation).await
-}
-
-async fn attempt(cx: &Context, kind: &Kind, operation: Operation) -> Result<(Written, Found)> {
     let unit = cx.begin().await?;
     let written = one(&**kind, &unit, operation).await?;
     let found = read::get_in(&unit, kind.shape(), written.id).await?;

@@ -62,6 +62,23 @@ fn rename(id: &str, name: &str) -> Operation {
 }
 
 #[test]
+fn what_was_deleted_and_came_back_is_told_with_every_field() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let made = admin.post("/v1/accounts", json!({"name": "Acme", "source": "fair"})).await.expect(201);
+        let here = format!("/v1/accounts/{}", made.id());
+        admin.delete(&here).await.expect(204);
+        admin.post(&format!("{here}/restore"), Json::Null).await.expect(200);
+        let log = changes(&admin, None, 3).await;
+        let ops: Vec<_> = log.iter().map(|change| change["op"].as_str().unwrap()).collect();
+        assert_eq!(ops, ["create", "delete", "restore"]);
+        let back = |name: &str| log[2]["changed"][name].clone();
+        assert_eq!(back("name"), json!({"before": null, "after": "Acme"}));
+        assert_eq!(back("source"), json!({"before": null, "after": "fair"}));
+    });
+}
+
+#[test]
 fn a_change_tells_in_fields_what_was_and_what_became() {
     on_both(|server| async move {
         let admin = server.as_admin().await;

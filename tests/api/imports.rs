@@ -9,12 +9,12 @@ use crate::support::{Answer, Caller, Db, Person, TestServer, block_on, databases
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/data");
 
-async fn post(caller: &Caller, spec: &Json, file: impl Into<Vec<u8>>) -> Answer {
+pub(crate) async fn post(caller: &Caller, spec: &Json, file: impl Into<Vec<u8>>) -> Answer {
     let form = Form::new().text("spec", spec.to_string()).part("file", Part::bytes(file.into()).file_name("f.csv"));
     caller.send(caller.request("POST", "/v1/imports").multipart(form)).await
 }
 
-async fn job(caller: &Caller, place: &str, until: impl Fn(&Json) -> bool) -> Json {
+pub(crate) async fn job(caller: &Caller, place: &str, until: impl Fn(&Json) -> bool) -> Json {
     for _ in 0..30_000 {
         let job = caller.get(place).await.expect(200).json;
         if until(&job) {
@@ -25,7 +25,7 @@ async fn job(caller: &Caller, place: &str, until: impl Fn(&Json) -> bool) -> Jso
     panic!("{place} does not get on");
 }
 
-fn ended(job: &Json) -> bool {
+pub(crate) fn ended(job: &Json) -> bool {
     !["queued", "running"].contains(&job["state"].as_str().unwrap())
 }
 
@@ -50,7 +50,7 @@ fn places(errors: &[Json]) -> Vec<(i64, &str)> {
     errors.iter().map(|e| (e["line"].as_i64().unwrap(), e["code"].as_str().unwrap())).collect()
 }
 
-async fn left(server: &TestServer, table: &str) -> i64 {
+pub(crate) async fn left(server: &TestServer, table: &str) -> i64 {
     use sea_orm::ConnectionTrait as _;
     let store = &server.world().store;
     let sql = sea_orm::Statement::from_string(store.backend, format!("select count(*) from {table}"));
@@ -262,7 +262,7 @@ fn a_dry_run_tells_the_same_and_writes_nothing() {
 }
 
 /// Enough rows that an import of them can be met half-way.
-fn many() -> Vec<u8> {
+pub(crate) fn many() -> Vec<u8> {
     let rows = (0..6_000).map(|n| format!("{n:05},Customer {n}\n"));
     std::iter::once("id,name\n".to_owned()).chain(rows).flat_map(String::into_bytes).collect()
 }

@@ -31,6 +31,7 @@ mod openapi;
 mod past;
 mod plans;
 mod query;
+mod queue;
 mod roles;
 mod sample_kind;
 mod search;

@@ -199,6 +199,12 @@ impl TestServer {
         self.server = Some(ripen::build(&self.config, outside(&self.clock, ids)).await.unwrap());
     }
 
+    /// Another process on the same database: the server that is there, and one more.
+    pub async fn beside(&self) -> Server {
+        let ids = FIRST_ID * 2 + u64::try_from(self.clock_ms()).unwrap_or_default();
+        ripen::build(&self.config, outside(&self.clock, ids)).await.unwrap()
+    }
+
     fn clock_ms(&self) -> i64 {
         ripen_core::context::Clock::now(&self.clock).timestamp_millis()
     }

@@ -28,10 +28,13 @@ pub(super) struct Claim {
     pub user: Option<Uuid>,
     /// How often it was taken since it last got anywhere, this time included.
     pub attempts: i64,
+    /// Whoever took it, this time: a worker that was away until its lease ran out is not taken for the one that has it now,
+    /// though both are of one process.
+    pub worker: Uuid,
 }
 
 impl Claim {
-    fn read(row: &QueryResult) -> Result<Self> {
+    fn read(row: &QueryResult, worker: Uuid) -> Result<Self> {
         Ok(Self {
             tenant: row.try_get("", "tenant_id")?,
             id: row.try_get("", "job_id")?,
@@ -40,6 +43,7 @@ impl Claim {
             checkpoint: row.try_get("", "checkpoint")?,
             user: row.try_get("", "user_id")?,
             attempts: row.try_get::<i64>("", "attempts")? + 1,
+            worker,
         })
     }
 }
@@ -101,7 +105,7 @@ pub(super) async fn forget_leases(world: &World) -> Result<()> {
 }
 
 /// Takes the job that has waited longest among these kinds, if any waits.
-pub(super) async fn claim(world: &World, worker: Uuid, kinds: &[&'static str]) -> Result<Option<Claim>> {
+pub(super) async fn claim(world: &World, kinds: &[&'static str]) -> Result<Option<Claim>> {
     let now = now(world);
     let mut waiting = Query::select()
         .columns(["tenant_id", "job_id", "kind", "input", "checkpoint", "user_id", "attempts"].map(Alias::new))
@@ -122,10 +126,10 @@ pub(super) async fn claim(world: &World, worker: Uuid, kinds: &[&'static str]) -
     }
     let txn = world.store.begin().await?;
     let Some(row) = txn.query_one(&waiting).await? else { return Ok(None) };
-    let claim = Claim::read(&row)?;
+    let claim = Claim::read(&row, world.ids.next(now))?;
     let lease = Query::update()
         .table(queue())
-        .value(Alias::new("worker"), worker)
+        .value(Alias::new("worker"), claim.worker)
         .value(Alias::new("lease_until"), now + LEASE)
         .value(Alias::new("attempts"), claim.attempts)
         .cond_where(held(claim.tenant, claim.id, None))
@@ -141,11 +145,11 @@ pub(super) async fn claim(world: &World, worker: Uuid, kinds: &[&'static str]) -
 }
 
 /// Still at it. False where the job is no longer the worker's.
-pub(super) async fn extend(world: &World, claim: &Claim, worker: Uuid) -> Result<bool> {
+pub(super) async fn extend(world: &World, claim: &Claim) -> Result<bool> {
     let update = Query::update()
         .table(queue())
         .value(Alias::new("lease_until"), now(world) + LEASE)
-        .cond_where(held(claim.tenant, claim.id, Some(worker)))
+        .cond_where(held(claim.tenant, claim.id, Some(claim.worker)))
         .take();
     Ok(world.store.write.execute(&update).await?.rows_affected() == 1)
 }
@@ -176,14 +180,14 @@ pub(super) async fn save(
 }
 
 /// Puts the job back, to be taken up again from its last checkpoint at `due`.
-pub(super) async fn release(world: &World, claim: &Claim, worker: Uuid, due: DateTime<Utc>) -> Result<()> {
+pub(super) async fn release(world: &World, claim: &Claim, due: DateTime<Utc>) -> Result<()> {
     let txn = world.store.begin().await?;
     let update = Query::update()
         .table(queue())
         .value(Alias::new("worker"), Option::<Uuid>::None)
         .value(Alias::new("lease_until"), Option::<DateTime<Utc>>::None)
         .value(Alias::new("due_at"), due)
-        .cond_where(held(claim.tenant, claim.id, Some(worker)))
+        .cond_where(held(claim.tenant, claim.id, Some(claim.worker)))
         .take();
     if txn.execute(&update).await?.rows_affected() == 1 {
         let queued =
@@ -222,14 +226,14 @@ pub(super) async fn end(
 }
 
 /// The same for the worker at the end of its work.
-pub(super) async fn finish(world: &World, claim: &Claim, worker: Uuid, outcome: Result<Json, Json>) -> Result<()> {
+pub(super) async fn finish(world: &World, claim: &Claim, outcome: Result<Json, Json>) -> Result<()> {
     let (state, result, problem) = match outcome {
         Ok(result) => (State::Succeeded, Some(result), None),
         Err(problem) => (State::Failed, None, Some(problem)),
     };
     let txn = world.store.begin().await?;
     let at = now(world);
-    if end(&txn, claim.tenant, claim.id, Some(worker), state, (result, problem), at).await? {
+    if end(&txn, claim.tenant, claim.id, Some(claim.worker), state, (result, problem), at).await? {
         txn.commit().await?;
         world.committed.notify_waiters();
     }

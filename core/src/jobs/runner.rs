@@ -94,7 +94,7 @@ impl RunnerHandle {
 /// Starts taking jobs of these kinds of work.
 pub fn spawn_runner(world: Arc<World>, works: Vec<Arc<dyn Work>>) -> RunnerHandle {
     let (stop, stopped) = watch::channel(false);
-    let runner = Runner { worker: world.ids.next(world.clock.now()), world, works, stop: stopped };
+    let runner = Runner { world, works, stop: stopped };
     RunnerHandle { stop, task: tokio::spawn(runner.run()) }
 }
 
@@ -102,7 +102,6 @@ pub fn spawn_runner(world: Arc<World>, works: Vec<Arc<dyn Work>>) -> RunnerHandl
 struct Runner {
     world: Arc<World>,
     works: Vec<Arc<dyn Work>>,
-    worker: Uuid,
     stop: watch::Receiver<bool>,
 }
 
@@ -140,7 +139,7 @@ impl Runner {
 
     async fn next(&self) -> Option<(Claim, Arc<dyn Work>)> {
         let kinds: Vec<_> = self.works.iter().map(|work| work.kind()).collect();
-        let claim = logged("take a job", queue::claim(&self.world, self.worker, &kinds).await)??;
+        let claim = logged("take a job", queue::claim(&self.world, &kinds).await)??;
         let work = self.works.iter().find(|work| work.kind() == claim.kind)?.clone();
         Some((claim, work))
     }
@@ -154,7 +153,7 @@ impl Runner {
             tokio::select! {
                 done = &mut task => break done,
                 _ = beat.tick() => {
-                    let ours = logged("keep a job", queue::extend(&self.world, &claim, self.worker).await);
+                    let ours = logged("keep a job", queue::extend(&self.world, &claim).await);
                     if ours == Some(false) {
                         task.abort();
                     }
@@ -168,20 +167,20 @@ impl Runner {
         };
         let now = self.world.clock.now();
         let settled = match outcome {
-            Ok(result) => queue::finish(&self.world, &claim, self.worker, Ok(result)).await,
-            Err(_) if *self.stop.borrow() => queue::release(&self.world, &claim, self.worker, now).await,
+            Ok(result) => queue::finish(&self.world, &claim, Ok(result)).await,
+            Err(_) if *self.stop.borrow() => queue::release(&self.world, &claim, now).await,
             Err(Error::Database(source)) if claim.attempts < ATTEMPTS => {
                 tracing::warn!(job = %claim.id, error = &source as &dyn std::error::Error, "a job is tried again");
-                let pause = TimeDelta::seconds(1 << claim.attempts.clamp(0, 6));
-                queue::release(&self.world, &claim, self.worker, now + pause).await
+                let pause = pause(claim.attempts, claim.id);
+                queue::release(&self.world, &claim, now + pause).await
             }
-            Err(error) => queue::finish(&self.world, &claim, self.worker, Err(problem(&error))).await,
+            Err(error) => queue::finish(&self.world, &claim, Err(problem(&error))).await,
         };
         logged("settle a job", settled);
     }
 
     fn perform(self, claim: &Claim, work: Arc<dyn Work>) -> impl Future<Output = Result<Json>> + Send + 'static {
-        let Claim { tenant, id, user, attempts, .. } = *claim;
+        let Claim { tenant, id, user, attempts, worker, .. } = *claim;
         let (input, checkpoint) = (claim.input.clone(), claim.checkpoint.clone());
         async move {
             if attempts > ATTEMPTS {
@@ -189,7 +188,7 @@ impl Runner {
             }
             let cx = self.context(tenant, user, id).await?;
             let first = OnceLock::new();
-            work.run(&Running { cx, id, input, checkpoint, worker: self.worker, first, stop: self.stop }).await
+            work.run(&Running { cx, id, input, checkpoint, worker, first, stop: self.stop }).await
         }
     }
 
@@ -210,6 +209,14 @@ impl Runner {
         let request_id = Some(job.to_string().into());
         Ok(Context { world: self.world.clone(), tenant, actor, request_id, known_at: None, attempt: None })
     }
+}
+
+/// Twice as long with each attempt, and up to half as much again, by the job's id: what failed together does not come back
+/// together.
+fn pause(attempts: i64, job: Uuid) -> TimeDelta {
+    let whole = 1000 << attempts.clamp(0, 6);
+    let spread = i64::try_from(job.as_u128() % 1000).unwrap_or_default();
+    TimeDelta::milliseconds(whole + whole * spread / 2000)
 }
 
 fn logged<T>(what: &str, done: Result<T>) -> Option<T> {

@@ -1,0 +1,69 @@
+//! One queue, several processes: a job is done once, and one whose worker has died is taken up by another.
+
+use chrono::TimeDelta;
+use sea_orm::{ConnectionTrait as _, Statement};
+use serde_json::json;
+
+use crate::{
+    imports::{ended, job, left, many, post},
+    support::{Db, TestServer, block_on, databases, prepare},
+};
+
+#[test]
+fn a_job_whose_worker_has_died_is_taken_up_where_it_stopped_once_its_lease_runs_out() {
+    for db in databases() {
+        prepare(db);
+        block_on(async {
+            let server = TestServer::new(db).await;
+            let admin = server.as_admin().await;
+            let spec =
+                json!({"kind": "account", "mapping": {"external_id": {"column": "id"}, "name": {"column": "name"}}});
+            let place = post(&admin, &spec, many()).await.expect(202).header("location").to_owned();
+            job(&admin, &place, |job| job["progress"]["done"].as_u64().unwrap() > 0).await;
+            // someone took it, and was never heard of again
+            let store = &server.world().store;
+            let until = server.context(crate::support::Person::Admin).await.now() + TimeDelta::seconds(30);
+            let taken = "update job_queue set worker = $1, lease_until = $2";
+            let values = [uuid::Uuid::from_u128(7).into(), until.into()];
+            let taken = Statement::from_sql_and_values(store.backend, taken, values);
+            let taken = store.write.execute_raw(taken).await.unwrap().rows_affected();
+            if taken == 1 {
+                let held = job(&admin, &place, |_| true).await;
+                assert_eq!(held["state"], "running", "{held}");
+                server.clock.advance(TimeDelta::seconds(31));
+            }
+            let done = job(&admin, &place, ended).await;
+            assert_eq!((&done["state"], &done["result"]["created"]), (&json!("succeeded"), &json!(6_000)), "{done}");
+            assert_eq!((left(&server, "account").await, left(&server, "job_input").await), (6_000, 0));
+            server.end().await;
+        });
+    }
+}
+
+#[test]
+fn two_processes_on_one_queue_do_each_job_once() {
+    if !databases().contains(&Db::Postgres) {
+        return; // one process uses an SQLite file
+    }
+    prepare(Db::Postgres);
+    block_on(async {
+        let server = TestServer::new(Db::Postgres).await;
+        let other = server.beside().await;
+        let admin = server.as_admin().await;
+        let mut places = Vec::new();
+        for file in 0..6 {
+            let rows: Vec<_> = (0..400).map(|n| format!("{file}-{n},Customer {n}\n")).collect();
+            let spec =
+                json!({"kind": "account", "mapping": {"external_id": {"column": "id"}, "name": {"column": "name"}}});
+            let answer = post(&admin, &spec, format!("id,name\n{}", rows.concat())).await.expect(202);
+            places.push(answer.header("location").to_owned());
+        }
+        for place in places {
+            let done = job(&admin, &place, ended).await;
+            assert_eq!((&done["state"], &done["result"]["created"]), (&json!("succeeded"), &json!(400)), "{done}");
+        }
+        assert_eq!(left(&server, "account").await, 2_400);
+        other.stop().await.unwrap();
+        server.end().await;
+    });
+}
