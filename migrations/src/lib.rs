@@ -15,6 +15,7 @@ mod m20261125_000020_change_by_time;
 mod m20261125_000021_search;
 mod m20261125_000030_idempotency;
 mod m20261125_000040_tenant_settings;
+mod m20261125_000041_merge;
 mod m20261125_000050_role;
 mod m20261125_000051_api_key;
 mod m20261125_000052_share;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000021_search::Migration),
             Box::new(m20261125_000030_idempotency::Migration),
             Box::new(m20261125_000040_tenant_settings::Migration),
+            Box::new(m20261125_000041_merge::Migration),
             Box::new(m20261125_000050_role::Migration),
             Box::new(m20261125_000051_api_key::Migration),
             Box::new(m20261125_000052_share::Migration),

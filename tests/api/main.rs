@@ -26,6 +26,7 @@ mod idempotency;
 mod imports;
 mod limits;
 mod matrix;
+mod merges;
 mod one_time;
 mod openapi;
 mod past;

@@ -8,6 +8,7 @@ mod changes;
 mod imports;
 mod jobs;
 mod limits;
+mod merges;
 mod plugins;
 mod tenant;
 
@@ -24,6 +25,7 @@ pub(crate) fn all(cfg: &mut web::ServiceConfig) {
         .configure(imports::routes)
         .configure(jobs::routes)
         .configure(limits::routes)
+        .configure(merges::routes)
         .configure(plugins::routes)
         .configure(tenant::routes);
 }
@@ -38,6 +40,7 @@ pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
         imports::Doc::openapi(),
         jobs::Doc::openapi(),
         limits::Doc::openapi(),
+        merges::Doc::openapi(),
         plugins::Doc::openapi(),
         tenant::Doc::openapi(),
         crate::health::Doc::openapi(),

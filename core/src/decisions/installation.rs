@@ -16,7 +16,7 @@ use super::{artefact, binding, config, create, newest, object, one, plan, resour
 use crate::{
     access::{self, Verb},
     context::{Context, Unit},
-    engine::{Operation, Record, Scope, Since, merge},
+    engine::{Operation, Record, Scope, Since, merge_patch as merge},
     error::{Code, Error, Result, Violation, unknown},
     ports::Manifest,
     records::{

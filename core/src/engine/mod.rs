@@ -15,6 +15,7 @@ mod field;
 pub mod filter;
 mod history;
 mod intervals;
+pub mod merge;
 mod other;
 mod page;
 mod past;
@@ -33,7 +34,7 @@ mod write;
 
 pub use self::{
     cell::{bind_cell, read_cell},
-    draft::merge,
+    draft::merge as merge_patch,
     field::{Field, FieldAccess, FieldType, date, instant, print_instant},
     history::{Change, adopt, changes, lag},
     intervals::{Interval, Move, move_intervals},

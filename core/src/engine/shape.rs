@@ -50,6 +50,8 @@ pub struct Shape {
     /// Reps may not read it although its scope is the tenant.
     pub restricted: bool,
     pub verbs: &'static [Verb],
+    /// Two of its records may become one.
+    pub merges: bool,
     /// The change log has its past.
     pub logged: bool,
     /// See [`Record::SEARCH`].
@@ -86,6 +88,7 @@ impl Shape {
             scope: R::SCOPE,
             restricted: R::RESTRICTED,
             verbs: R::VERBS,
+            merges: R::VERBS == Verb::ALL && !R::AFFECTS_ACCESS,
             logged: R::LOGGED,
             search: R::SEARCH,
             columns,

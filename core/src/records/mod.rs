@@ -7,6 +7,7 @@ pub mod interaction;
 pub mod job;
 pub mod label;
 pub mod membership;
+pub mod merge;
 pub mod not_scored;
 pub mod opportunity;
 pub mod order;
@@ -40,6 +41,7 @@ pub fn all() -> Registry {
         .with(order::Entity)
         .with(interaction::Entity)
         .with(share::Entity)
+        .with(merge::Entity)
         .with(plugin::Entity)
         .with(installation::Entity)
         .with(plugin_run::Entity)

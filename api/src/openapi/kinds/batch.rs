@@ -18,6 +18,10 @@ pub(super) fn describe(shape: &Shape, title: &str, paths: &mut Map<String, Json>
     schemas.insert(format!("{title}Batch"), body(shape, title));
     schemas.insert(RESULT.to_owned(), result());
     paths.insert(format!("/v1/{}/batch", shape.plural), json!({"post": batch(shape, title)}));
+    if shape.merges {
+        schemas.insert("Merging".to_owned(), merging());
+        paths.insert(format!("/v1/{}/{{id}}/merge", shape.plural), json!({"post": merge(shape, title)}));
+    }
     if shape.verbs.contains(&Verb::Delete) {
         paths.insert(format!("/v1/{}/{{id}}/restore", shape.plural), json!({"post": restore(shape, title)}));
     }
@@ -91,6 +95,41 @@ fn result() -> Json {
             "problem": schema("RowProblem"),
         },
     })
+}
+
+fn merging() -> Json {
+    json!({
+        "type": "object",
+        "description": "Which record becomes one with this.",
+        "required": ["from"],
+        "additionalProperties": false,
+        "properties": {
+            "from": {"type": "string", "format": "uuid", "description": "The record that goes."},
+            "take": {"type": "array", "items": {"type": "string"}, "default": [],
+                "description": "Fields whose values it has; fields that are empty here are filled from it anyway."},
+        },
+    })
+}
+
+fn merge(shape: &Shape, title: &str) -> Json {
+    let name = words(&shape.name);
+    let text = format!(
+        "Another {name} becomes one with this: what refers to it refers to this one, it is deleted, and the history of both is \
+         kept. `Location` names the merge, by which it can be undone. Refused where a record cannot follow, because of a unique \
+         value for example. Needs the rights to update and to delete."
+    );
+    let id = format!("merge_{}", shape.name);
+    let mut operation = operation(shape, Verb::Delete, &id, &format!("Merge two {}", words(&shape.plural)), &text);
+    set(&mut operation, "parameters", json!([parameter("id"), parameter("if_match")]));
+    let content = json!({"application/json": {"schema": schema("Merging")}});
+    set(&mut operation, "requestBody", json!({"required": true, "description": "The other.", "content": content}));
+    let mut ok = record("200", "The record that stays.", title, shape);
+    if let Some(headers) = ok.pointer_mut("/200/headers") {
+        set(headers, "Location", json!({"description": "The merge.", "schema": {"type": "string"}}));
+    }
+    let failures = ["400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "429", "500", "503"];
+    set(&mut operation, "responses", failing(ok, &failures));
+    operation
 }
 
 fn restore(shape: &Shape, title: &str) -> Json {
