@@ -97,7 +97,7 @@ impl Context {
     }
 
     /// The tenant's kinds as the caller sees them.
-    fn kinds(&self) -> &Registry {
+    pub fn kinds(&self) -> &Registry {
         self.actor.kinds(&self.tenant.kinds)
     }
 

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod context;
+pub mod custom;
 pub mod decisions;
 pub mod engine;
 pub mod error;

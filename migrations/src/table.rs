@@ -135,6 +135,11 @@ impl<'a> Table<'a> {
         self.required(&[(column, Type::Id)]).foreign(column, kind).index(&[column])
     }
 
+    /// What tenants add to the kind.
+    pub fn extensible(self) -> Self {
+        self.optional(&[("custom", Type::Json)])
+    }
+
     /// The user who owns the record.
     pub fn owned(self) -> Self {
         self.refers("owner_id", "user")

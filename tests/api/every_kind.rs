@@ -10,6 +10,7 @@ use ripen_core::{
 };
 use serde_json::{Map, Value as Json, json};
 
+use crate::custom_objects;
 use crate::support::{Answer, Caller, Person, TestServer, on_both, on_both_with_the_sample};
 
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -41,9 +42,12 @@ impl Maker {
         if body.contains_key("subject_id") {
             body.insert("subject_id".to_owned(), self.reference("account", false).await.into());
         }
-        for field in shape.unique.iter().flat_map(|set| set.iter()).filter_map(|name| shape.field(name)) {
+        for field in shape.unique.iter().filter_map(|set| shape.field(set.last()?)) {
             if let Some(value) = body.get_mut(&field.name) {
                 match (&field.kind, &*value) {
+                    (FieldType::Text, Json::String(text)) if field.schema["pattern"] == "^[a-z][a-z0-9-]*$" => {
+                        *value = format!("{text}-{}", self.count).into();
+                    }
                     (FieldType::Email, Json::String(text)) => *value = format!("{}.{text}", self.count).into(),
                     (FieldType::Text, Json::String(text)) if field.schema.get("pattern").is_some() => {
                         *value = format!("{text}_{}", self.count).into();
@@ -82,11 +86,14 @@ pub(crate) fn takes(shape: &Shape, verb: Verb) -> bool {
     shape.verbs.contains(&verb)
 }
 
-/// Runs the check for each kind that can be created, and for one that the product does not have, on one server a database.
+/// Runs the check for each kind that can be created, for one that the product does not have and for one that an admin has
+/// made, on one server a database.
 pub(crate) fn every_kind(check: impl for<'a> Fn(&'a Arc<TestServer>, &'a mut Maker, Shape) -> Later<'a, ()>) {
     on_both_with_the_sample(|server| {
         let check = &check;
         async move {
+            custom_objects::warranties(&server.as_admin().await).await;
+            custom_objects::warranties(&server.as_person(Person::Stranger).await).await;
             let mut maker = Maker::new(&server).await;
             let shapes: Vec<_> = maker.shapes.iter().filter(|s| takes(s, Verb::Create)).cloned().collect();
             assert!(!shapes.is_empty());

@@ -27,10 +27,11 @@ async fn as_csv(caller: &Caller, path: &str) -> String {
     text(caller.get(path).await)
 }
 
-/// Kinds that can be imported, those that others refer to first.
+/// Kinds that can be imported, those that define or are referred to first.
 fn kinds(server: &TestServer) -> Vec<Shape> {
     let mut left: Vec<Shape> =
         server.world().registry.shapes().filter(|shape| shape.verbs.contains(&Verb::Create)).cloned().collect();
+    left.sort_by_key(|shape| !shape.name.starts_with("custom_"));
     let mut sorted: Vec<Shape> = Vec::new();
     while !left.is_empty() {
         let ready = |shape: &Shape| {

@@ -39,10 +39,10 @@ fn a_replayed_key_answers_with_the_stored_response_for_every_kind() {
         Box::pin(async move {
             let (admin, body) = (maker.admin.clone(), Json::from(maker.body(&shape).await));
             let key = |verb: &str| format!("{}-{verb}", shape.name);
-            let rows = count(server, &shape.name).await;
+            let rows = count(server, shape.table_name()).await;
             let made = keyed(&admin, &key("create"), "POST", &path(&shape), &body).await.expect(201);
             replayed(&made, &keyed(&admin, &key("create"), "POST", &path(&shape), &body).await);
-            assert_eq!(count(server, &shape.name).await, rows + 1);
+            assert_eq!(count(server, shape.table_name()).await, rows + 1);
             let here = format!("{}/{}", path(&shape), made.id());
             if takes(&shape, ripen_core::access::Verb::Update) {
                 let patch = json!({"external_id": key("patch")});

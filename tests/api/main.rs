@@ -18,6 +18,8 @@ mod composite;
 mod contract;
 mod corpora;
 mod crash;
+mod custom_fields;
+mod custom_objects;
 mod every_kind;
 mod export;
 mod fence;

@@ -42,6 +42,7 @@ fn a_kind_of_one_file_one_line_and_one_migration_has_every_mechanism() {
         server.clock.advance(TimeDelta::seconds(1));
         let account = garage(&admin, &rep).await;
         reads(&admin, &account).await;
+        own_fields(&admin).await;
         rights(&server, &rep).await;
         let row = "Plate,Who\nHH-X 4,Acme\nHH-X 4,Nobody\n";
         let lookup = json!({"kind": "account", "by": "name", "missing": "error"});
@@ -85,6 +86,15 @@ async fn reads(admin: &Caller, account: &str) {
     assert_eq!(taken.errors(), [("/plate", "duplicate")]);
 }
 
+async fn own_fields(admin: &Caller) {
+    let field = json!({"kind": "vehicle", "name": "winter_tyres", "type": "boolean"});
+    admin.post("/v1/custom-fields", field).await.expect(201);
+    let data = json!({"plate": "B-RP 2", "custom": {"winter_tyres": true}});
+    let one = json!({"operations": [{"op": "upsert", "by": "plate", "data": data}]});
+    assert_eq!(admin.post(&format!("{VEHICLES}/batch"), one).await.expect(200).json["results"][0]["status"], 200);
+    assert_eq!(names(admin, VEHICLES, &[("filter", "custom.winter_tyres = true")]).await, ["Kestrel 3"]);
+}
+
 async fn rights(server: &TestServer, rep: &Caller) {
     assert_eq!(names(rep, VEHICLES, &[]).await, ["Lorry"]);
     let other = server.as_person(Person::OtherRep).await;
@@ -96,8 +106,9 @@ async fn rights(server: &TestServer, rep: &Caller) {
 async fn feed(admin: &Caller) {
     for _ in 0..2000 {
         let shown = admin.get("/v1/changes?kind=vehicle").await.expect(200);
-        if shown.data().len() == 4 {
-            let plates: Vec<&Json> = shown.data().iter().map(|change| &change["changed"]["plate"]["after"]).collect();
+        if shown.data().len() == 5 {
+            let made = shown.data().iter().filter(|change| change["op"] == "create");
+            let plates: Vec<&Json> = made.map(|change| &change["changed"]["plate"]["after"]).collect();
             assert_eq!(plates, ["B-RP 1", "B-RP 2", "HH-X 3", "HH-X 4"]);
             return;
         }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{
     data,
     support::{Person, on_both},
-    work::{RFM, ended, install, run, upload},
+    work::{HOSTILE, RFM, all, ended, install, run, upload},
 };
 
 #[test]
@@ -157,5 +157,46 @@ fn a_simulation_covers_what_its_asker_may_see() {
         let part = run(&manager, simulate).await;
         assert_eq!(part["rows"], 1, "the manager leads one of the two owners");
         manager.get(&format!("/v1/plugin-runs/{}", whole["id"].as_str().unwrap())).await.expect(404);
+    });
+}
+
+#[test]
+fn records_of_a_kind_that_an_admin_has_made_are_scored_by_their_own_fields() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let object = json!({"name": "warranty", "plural": "warranties"});
+        admin.post("/v1/custom-objects", object).await.expect(201);
+        let field = |name: &str, kind: &str| json!({"kind": "warranty", "name": name, "type": kind});
+        for field in [field("months", "integer"), field("open", "boolean"), field("note", "text")] {
+            admin.post("/v1/custom-fields", field).await.expect(201);
+        }
+        for (name, custom) in [
+            ("Fridge", json!({"months": 12, "open": true})),
+            ("Oven", json!({"months": 24, "open": true})),
+            ("Lamp", json!({"months": 6, "open": false})),
+        ] {
+            admin.post("/v1/warranties", json!({"name": name, "custom": custom})).await.expect(201);
+        }
+        upload(&admin, HOSTILE).await;
+        let installation = |from: &str| {
+            json!({"key": "warranties", "plugin": "hostile", "kind": "scorer", "subject": "warranty",
+                   "where": "custom.open = true", "config": {"mode": "ok"}, "bindings": {"orders": {"from": from}}})
+        };
+        let wrong = admin.post("/v1/installations", installation("field:custom.moths")).await.expect(422);
+        assert!(wrong.json["errors"].to_string().contains("did you mean `custom.months`?"), "{}", wrong.json);
+        let text = admin.post("/v1/installations", installation("field:custom.note")).await.expect(422);
+        assert_eq!(text.errors().len(), 1, "{}", text.json);
+        install(&admin, installation("field:custom.months")).await;
+        let apply = json!({"installation": "warranties", "mode": "apply", "as_of": "2026-01-01"});
+        let first = run(&admin, apply.clone()).await;
+        assert_eq!(first["scored"], 2);
+        let scores = all(&admin, "/v1/scores", "subject_kind = \"warranty\"", Some("subject")).await;
+        let mut names: Vec<_> = scores.iter().map(|score| score["subject"]["name"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["Fridge", "Oven"]);
+        let longer = json!({"operations": [{"op": "update", "id": scores[0]["subject_id"], "data": {"custom": {"months": 36}}}]});
+        admin.post("/v1/warranties/batch", longer).await.expect(200);
+        let second = run(&admin, apply).await;
+        assert_ne!(first["input_digest"], second["input_digest"], "the plugin has seen the value");
     });
 }

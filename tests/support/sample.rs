@@ -47,6 +47,10 @@ pub struct Model {
     pub price_minor: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub price_currency: Option<String>,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -75,6 +79,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         Table::record(manager, "vehicle")
             .owned()
+            .extensible()
             .required(&[("plate", Type::Text), ("name", Type::Text)])
             .refers("account_id", "account")
             .optional(&[("mileage", Type::Integer), ("bought_on", Type::Date)])

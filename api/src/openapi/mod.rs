@@ -1,6 +1,7 @@
 //! The description of the API, OpenAPI 3.1: made from the same registry as the routes, and from the actions' own.
 
 mod kinds;
+mod own;
 mod shared;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -17,6 +18,7 @@ use crate::{Catalogue, JSON, Problem, extract::Parameters, routes, server::App};
 pub struct Document {
     bytes: web::Bytes,
     paths: Vec<Path>,
+    own: own::Own,
 }
 
 struct Path {
@@ -30,7 +32,7 @@ impl Document {
         let whole = describe(registry, catalogue);
         let paths = whole.get("paths").and_then(Json::as_object).into_iter().flatten();
         let paths = paths.map(|(template, item)| Path { template: template.clone(), methods: methods(item) }).collect();
-        Self { bytes: format!("{whole:#}\n").into(), paths }
+        Self { bytes: format!("{whole:#}\n").into(), paths, own: own::Own::default() }
     }
 
     /// The document's text.
@@ -78,11 +80,11 @@ impl Path {
 }
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
-    cfg.route("/openapi.json", web::get().to(document));
+    cfg.route("/v1/openapi.json", web::get().to(own::document)).route("/openapi.json", web::get().to(document));
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(document))]
+#[openapi(paths(document, own::document))]
 pub(crate) struct Doc;
 
 /// Get this description

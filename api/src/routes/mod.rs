@@ -5,6 +5,7 @@ mod access;
 mod api_keys;
 mod auth;
 mod changes;
+mod custom;
 mod imports;
 mod jobs;
 mod limits;
@@ -22,6 +23,7 @@ pub(crate) fn all(cfg: &mut web::ServiceConfig) {
         .configure(api_keys::routes)
         .configure(auth::routes)
         .configure(changes::routes)
+        .configure(custom::routes)
         .configure(imports::routes)
         .configure(jobs::routes)
         .configure(limits::routes)
@@ -37,6 +39,7 @@ pub(crate) fn docs() -> Vec<utoipa::openapi::OpenApi> {
         api_keys::Doc::openapi(),
         auth::Doc::openapi(),
         changes::Doc::openapi(),
+        custom::Doc::openapi(),
         imports::Doc::openapi(),
         jobs::Doc::openapi(),
         limits::Doc::openapi(),

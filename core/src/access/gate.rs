@@ -1,7 +1,8 @@
 //! The gate every request passes: from a token to the tenant and the actor.
 //!
 //! Nothing here asks the database twice a second for the same thing. What users may do carries a generation, a number of
-//! the tenant that rises in the transaction of any change to users, teams, memberships or sessions. What is remembered is used
+//! the tenant that rises in the transaction of any change to users, teams, memberships, sessions, custom fields or custom
+//! objects. What is remembered is used
 //! only while its generation is the tenant's, and the tenant's is read again after a second, or at once when this process
 //! itself has committed such a change.
 
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{
     context::{Tenant, World},
+    custom,
     error::Result,
 };
 
@@ -178,13 +180,18 @@ impl Gate {
     async fn known_tenant(&self, world: &World, id: Uuid) -> Result<Option<KnownTenant>> {
         let now = world.clock.now();
         let own_changes = self.own_changes.load(Ordering::Acquire);
-        if let Some(known) = self.tenants.get(&id)
+        let known = self.tenants.get(&id);
+        if let Some(known) = &known
             && known.own_changes == own_changes
             && is_younger(known.read_at, now, GENERATION_AGE)
         {
-            return Ok(Some(known));
+            return Ok(Some(known.clone()));
         }
-        let Some((tenant, generation)) = tenants::by_id(world, id).await? else { return Ok(None) };
+        let Some((mut tenant, generation)) = tenants::by_id(world, id).await? else { return Ok(None) };
+        tenant.kinds = match known.filter(|known| known.generation == generation) {
+            Some(known) => known.tenant.kinds.clone(),
+            None => custom::kinds(world, id).await?, // read after the generation: never older than it says
+        };
         let known = KnownTenant { tenant: Arc::new(tenant), generation, read_at: now, own_changes };
         self.tenants.insert(id, known.clone());
         Ok(Some(known))

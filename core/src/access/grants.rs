@@ -200,7 +200,10 @@ fn narrowed(
 ) -> Option<Registry> {
     let mut narrowed = kinds.clone();
     for (kind, limits) in &fields.0 {
-        let place = |field: &str| format!("fields.{kind}.{field}");
+        let wrong = |field: &str, code, detail: String| {
+            let pointer = format!("/fields/{kind}/{field}"); // a name with a dot is one member
+            Violation { pointer, code, detail }
+        };
         let Some(resource) = kinds.kind(kind) else {
             let detail = unknown("kind", kind, kinds.shapes().map(|shape| &*shape.name));
             broken.push(Violation::field(&format!("fields.{kind}"), Code::UnknownField, detail));
@@ -208,21 +211,21 @@ fn narrowed(
         };
         let shape = resource.shape();
         for (name, right) in limits {
-            let Some(field) = shape.field(name) else {
-                let detail = unknown("field", name, shape.field_names());
-                broken.push(Violation::field(&place(name), Code::UnknownField, detail));
+            let Some(field) = shape.any_field(name) else {
+                let detail = unknown("field", name, shape.all_names());
+                broken.push(wrong(name, Code::UnknownField, detail));
                 continue;
             };
             let creates = listed.contains(&rights::right(shape, Verb::Create));
             if IDENTITY.contains(&name.as_str()) && *right == FieldRight::None {
-                broken.push(Violation::field(&place(name), Code::InvalidValue, "is always read"));
+                broken.push(wrong(name, Code::InvalidValue, "is always read".to_owned()));
             } else if field.required && creates && *right != FieldRight::Write {
                 let detail = format!("is required: a role with {}:create must write it", shape.name);
-                broken.push(Violation::field(&place(name), Code::InvalidValue, detail));
+                broken.push(wrong(name, Code::InvalidValue, detail));
             }
         }
         let limit = |name: &str| limits.get(name).copied();
-        narrowed = narrowed.replaced(&resource.narrowed(shape.narrowed(|field| match limit(&field.name) {
+        narrowed = narrowed.replaced(&resource.reshaped(shape.narrowed(|field| match limit(&field.name) {
             Some(FieldRight::None) => None,
             Some(FieldRight::Read) => Some(FieldAccess::Server),
             Some(FieldRight::Write) | None => Some(field.access),

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Actor, Secret, credential, password, settings};
 use crate::{
     context::{Context, Tenant, Unit, World},
+    custom,
     engine::{Operation, Record, Since},
     error::{Code, Error, Result, Violation},
     records::user,
@@ -127,8 +128,10 @@ fn taken(slug: &str, source: sea_orm::DbErr) -> Error {
 /// The database.
 pub async fn find(world: &World, slug: &str) -> Result<Option<Tenant>> {
     let select = select().and_where(Expr::col(Alias::new("slug")).eq(slug)).take();
-    let row = world.store.read.query_one(&select).await?;
-    row.map(|row| read(world, &row)).transpose()
+    match world.store.read.query_one(&select).await? {
+        Some(row) => whole(world, read(world, &row)?).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Every tenant, by slug.
@@ -137,10 +140,15 @@ pub async fn find(world: &World, slug: &str) -> Result<Option<Tenant>> {
 /// The database.
 pub async fn all(world: &World) -> Result<Vec<Tenant>> {
     let select = select().order_by(Alias::new("slug"), Order::Asc).take();
-    world.store.read.query_all(&select).await?.iter().map(|row| read(world, row)).collect()
+    let mut tenants = Vec::new();
+    for row in world.store.read.query_all(&select).await? {
+        tenants.push(whole(world, read(world, &row)?).await?);
+    }
+    Ok(tenants)
 }
 
-/// The tenant of that id with its generation, which rises with every change to what users may do.
+/// The tenant of that id with its generation, which rises with every change to what users may do and to its definitions.
+/// Its kinds are for the caller to fill in: they change only with the generation.
 pub(super) async fn by_id(world: &World, id: Uuid) -> Result<Option<(Tenant, i64)>> {
     let select = select().column(Alias::new("generation")).and_where(Expr::col(Alias::new("id")).eq(id)).take();
     let row = world.store.read.query_one(&select).await?;
@@ -173,6 +181,11 @@ pub(crate) async fn raise_generation(unit: &Unit<'_>) -> Result<()> {
 fn select() -> SelectStatement {
     let columns = ["id", "slug", "name", "base_currency", "time_zone", "require_preconditions", "version"];
     Query::select().columns(columns.map(Alias::new)).from(Alias::new("tenant")).take()
+}
+
+/// With its own kinds and fields.
+async fn whole(world: &World, tenant: Tenant) -> Result<Tenant> {
+    Ok(Tenant { kinds: custom::kinds(world, tenant.id).await?, ..tenant })
 }
 
 fn read(world: &World, row: &QueryResult) -> Result<Tenant> {

@@ -4,7 +4,7 @@ use sea_orm::{IdenStatic as _, Iterable as _};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::{Field, FieldAccess, FieldType, Record, Shape, print_instant};
+use super::{Field, FieldAccess, FieldType, Record, Shape, custom::CUSTOM, print_instant};
 use crate::{
     context::Unit,
     error::{Code, Error, Result, Violation, unknown},
@@ -26,7 +26,11 @@ pub(super) fn create<R: Record>(unit: &Unit<'_>, shape: &Shape, data: &Map<Strin
     if shape.column("owner_id").is_some() {
         row.insert("owner_id".to_owned(), json!(unit.cx.actor.user));
     }
+    row.extend(shape.stamp().map(|(column, object)| (column.to_owned(), json!(object))));
     let mut broken = lay(unit, shape, &mut row, data, None);
+    if !data.contains_key(CUSTOM) && shape.column(CUSTOM).is_some() {
+        lay_custom(unit, shape, &mut row, (None, &json!({})), &mut broken);
+    }
     for field in shape.fields.iter().filter(|f| f.required && !data.contains_key(&f.name)) {
         broken.push(field.violation(Code::Required, "is required"));
     }
@@ -86,11 +90,15 @@ fn lay(
     let mut broken = Vec::new();
     for (name, value) in data {
         let Some(field) = shape.field(name) else {
-            broken.push(Violation::field(name, Code::UnknownField, unknown("field", name, shape.field_names())));
+            broken.push(Violation::field(name, Code::UnknownField, unknown("field", name, shape.all_names())));
             continue;
         };
         if let Err(violation) = may_set(unit, field, present.is_some()) {
             broken.push(violation);
+            continue;
+        }
+        if name == CUSTOM {
+            lay_custom(unit, shape, row, (present, value), &mut broken);
             continue;
         }
         let merged = present
@@ -106,6 +114,21 @@ fn lay(
         }
     }
     broken
+}
+
+/// The tenant's own fields are one value, merged and checked by their definitions.
+fn lay_custom(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    row: &mut Map<String, Json>,
+    (present, value): (Option<&Map<String, Json>>, &Json),
+    broken: &mut Vec<Violation>,
+) {
+    let present = present.map(|row| row.get(CUSTOM).unwrap_or(&Json::Null));
+    match shape.custom.lay(present, value, |field| may_set(unit, field, present.is_some())) {
+        Ok(whole) => drop(row.insert(CUSTOM.to_owned(), whole)),
+        Err(violations) => broken.extend(violations),
+    }
 }
 
 fn may_set(unit: &Unit<'_>, field: &Field, update: bool) -> Result<(), Violation> {

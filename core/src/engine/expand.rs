@@ -7,11 +7,13 @@ use sea_orm::{
     ConnectionTrait, QueryResult,
     sea_query::{Alias, Expr, ExprTrait, SelectStatement},
 };
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::{
     Field, FieldType,
     bytes::{put, put_cell, put_money},
+    custom::CUSTOM,
     selection::{Expanded, Selection},
     visible::visible_by_id,
 };
@@ -124,6 +126,11 @@ impl<'p> Printer<'p> {
             (FieldType::Money, [minor, currency]) => {
                 put_money(out, row, self.layout.place(*minor)?, self.layout.place(*currency)?)
             }
+            (_, [column, ..]) if field.name == CUSTOM => {
+                let stored: Option<Json> = row.try_get_by_index(self.layout.place(*column)?)?;
+                let Selection { shape, custom, .. } = self.selection;
+                put(out, &stored.map(|stored| shape.custom.show(&stored, custom.as_ref())))
+            }
             (_, [column, ..]) => match self.selection.shape.columns.get(*column) {
                 Some(of) => put_cell(out, row, self.layout.place(*column)?, &of.kind),
                 None => put(out, &()),
@@ -136,7 +143,13 @@ impl<'p> Printer<'p> {
 /// Which record the relation of this row leads to: its kind's place among the targets, and its id.
 fn reference(expanded: &Expanded<'_>, layout: &Layout, row: &QueryResult) -> Result<Option<(usize, Uuid)>> {
     let relation = &expanded.relation;
-    let id: Option<Uuid> = row.try_get_by_index(layout.first(relation.id)?)?;
+    let id: Option<Uuid> = match relation.key {
+        None => row.try_get_by_index(layout.first(relation.id)?)?,
+        Some(field) => {
+            let custom: Option<Json> = row.try_get_by_index(layout.first(relation.id)?)?;
+            custom.as_ref().and_then(|custom| custom.get(&*field.key)?.as_str()?.parse().ok())
+        }
+    };
     let place = match relation.kind {
         None => Some(0),
         Some(kind) => {

@@ -19,7 +19,6 @@ use super::{
     cursor::Cursor,
     history::{self, Mark},
     instant, print_instant,
-    selection::Selection,
     visible::reachable,
 };
 use crate::{
@@ -116,9 +115,8 @@ impl<'a> Feed<'a> {
         if kind.is_none() {
             named.extend(cx.shapes().filter(|shape| access::may(&cx.actor, Verb::Read, shape).is_ok()));
         }
-        let with_fields = |shape: &'a Shape| Ok((shape, Selection::parse(cx, shape, None, None)?.fields));
-        let shapes = named.into_iter().map(with_fields).collect::<Result<_>>()?;
-        Ok(Self { cx, shapes, limit })
+        let with_fields = |shape: &'a Shape| (shape, shape.every_field().collect());
+        Ok(Self { cx, shapes: named.into_iter().map(with_fields).collect(), limit })
     }
 
     /// Where `after` leads: a cursor, `latest`, or the beginning where nothing is said. `parameter` names it in a refusal.
@@ -253,7 +251,8 @@ impl<'a> Feed<'a> {
         let whole = op != "update";
         let mut changed = Vec::new();
         for field in fields.iter().filter(|field| !STAMPS.contains(&field.name.as_str())) {
-            let named = shape.columns_of(field).any(|column| change.changed.contains(&column.name));
+            let named = shape.columns_of(field).any(|column| change.changed.contains(&column.name))
+                || field.custom_key().is_some_and(|_| change.changed.contains(&field.name));
             if !whole && !named {
                 continue;
             }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, SubsecRound, Timelike
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+use super::custom::CUSTOM;
 use crate::{
     error::{Code, Violation},
     values::{Country, Currency, Email, Money, Phone, Url},
@@ -201,12 +202,20 @@ impl Field {
         }
     }
 
+    /// Of a field that a tenant has added: its name within [`CUSTOM`].
+    pub fn custom_key(&self) -> Option<&str> {
+        self.name.strip_prefix(CUSTOM)?.strip_prefix('.')
+    }
+
     pub fn violation(&self, code: Code, detail: impl Into<String>) -> Violation {
         Violation::field(&self.name, code, detail)
     }
 
     /// The field's value as callers write it, from the JSON of its columns: the inverse of [`Field::decode`].
     pub fn encode(&self, columns: &[super::Column], row: &Map<String, Json>) -> Json {
+        if let Some(key) = self.custom_key() {
+            return row.get(CUSTOM).and_then(|custom| custom.get(key)).cloned().unwrap_or_default();
+        }
         let cell = |n: usize| {
             self.columns.get(n).and_then(|i| columns.get(*i)).and_then(|c| row.get(&c.name)).unwrap_or(&Json::Null)
         };

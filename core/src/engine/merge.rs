@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     ConnectionTrait, DbBackend, Order,
-    sea_query::{Alias, Expr, ExprTrait, LockType, Query},
+    sea_query::{Alias, Expr, ExprTrait, IntoIden, LockType, Query},
 };
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::{
-    Field, FieldAccess, FieldType, Operation, Record, Resource, Scope, Shape, Since, cell::json_cell, changeable, load,
+    Field, FieldAccess, FieldType, Operation, Record, Resource, Scope, Shape, Since, cell::json_cell, changeable,
+    custom::CUSTOM, load,
 };
 use crate::{
     access::{self, Verb},
@@ -68,10 +69,10 @@ impl Wish {
                 for (at, name) in names.iter().enumerate() {
                     let place = format!("/take/{at}");
                     let name = name.as_str().unwrap_or_default();
-                    match shape.field(name).map(|field| field.access) {
+                    match shape.any_field(name).map(|field| field.access) {
                         Some(FieldAccess::Write) => take.push(name.to_owned()),
                         Some(_) => refuse(&place, Code::ReadOnly, "is not written by anybody".to_owned()),
-                        None => refuse(&place, Code::UnknownField, unknown("field", name, shape.field_names())),
+                        None => refuse(&place, Code::UnknownField, unknown("field", name, shape.all_names())),
                     }
                 }
             }
@@ -118,7 +119,7 @@ pub async fn merge(cx: &Context, resource: &dyn Resource, into: Uuid, wish: &Wis
     let after = taken(shape, &stays, &goes, wish, into);
     let before = values(shape, &stays, after.keys());
     if !after.is_empty() {
-        let (data, since) = (after.clone().into_iter().collect(), Since::default());
+        let (data, since) = (patch(&after), Since::default());
         one(resource, &unit, Operation::Update { id: into, version: None, data, since }).await?;
     }
     let part = unit.as_server(&server).await?;
@@ -153,10 +154,11 @@ async fn locked(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<BTreeMap
 /// What the record that stays takes from the other: the fields that are wished for, and those that it lacks.
 fn taken(shape: &Shape, stays: &Row, goes: &Row, wish: &Wish, into: Uuid) -> BTreeMap<String, Json> {
     let mut taken = BTreeMap::new();
-    for field in shape.fields.iter().filter(|field| field.access == FieldAccess::Write) {
+    for field in shape.every_field().filter(|field| field.access == FieldAccess::Write) {
         let (own, other) = (field.encode(&shape.columns, stays), field.encode(&shape.columns, goes));
         let itself = other.as_str() == Some(into.to_string().as_str());
-        let wished = wish.take.contains(&field.name);
+        let wished = wish.take.contains(&field.name)
+            || field.custom_key().is_some() && wish.take.iter().any(|name| name == CUSTOM);
         if own != other && !itself && (wished || (own == Json::Null && field.name != "owner_id")) {
             taken.insert(field.name.clone(), other);
         }
@@ -164,8 +166,23 @@ fn taken(shape: &Shape, stays: &Row, goes: &Row, wish: &Wish, into: Uuid) -> BTr
     taken
 }
 
+/// What sets these fields, by their names.
+fn patch(values: &BTreeMap<String, Json>) -> Map<String, Json> {
+    let mut patch = Map::new();
+    for (name, value) in values {
+        match name.split_once('.') {
+            Some((CUSTOM, key)) => {
+                let own = patch.entry(CUSTOM).or_insert_with(|| json!({}));
+                own.as_object_mut().map(|own| own.insert(key.to_owned(), value.clone()));
+            }
+            _ => drop(patch.insert(name.clone(), value.clone())),
+        }
+    }
+    patch
+}
+
 fn values<'n>(shape: &Shape, row: &Row, names: impl Iterator<Item = &'n String>) -> BTreeMap<String, Json> {
-    let fields = names.filter_map(|name| shape.field(name));
+    let fields = names.filter_map(|name| shape.any_field(name));
     fields.map(|field| (field.name.clone(), field.encode(&shape.columns, row))).collect()
 }
 
@@ -178,7 +195,7 @@ fn leading<'a>(cx: &'a Context, shape: &Shape) -> Vec<(&'a std::sync::Arc<dyn Re
             FieldType::Id => field.name == "subject_id" && other.shape().scope == Scope::Subject,
             _ => false,
         };
-        all.extend(other.shape().fields.iter().filter(here).map(|field| (other, field)));
+        all.extend(other.shape().every_field().filter(here).map(|field| (other, field)));
     }
     all
 }
@@ -215,9 +232,10 @@ async fn referring(
     let mut select = Query::select()
         .column(Alias::new("id"))
         .from(other.table())
+        .cond_where(other.rows(other.table()))
         .and_where(col("tenant_id").eq(part.cx.tenant.id))
         .and_where(col("deleted_at").is_null())
-        .and_where(col(&field.name).eq(to))
+        .and_where(leads(part, other, field).eq(to))
         .order_by(Alias::new("id"), Order::Asc)
         .limit(most as u64)
         .take();
@@ -228,11 +246,19 @@ async fn referring(
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
+/// The id that a field of the kind holds, in the rows of its table.
+fn leads(unit: &Unit<'_>, other: &Shape, field: &Field) -> Expr {
+    match field.custom_key().and_then(|key| other.custom.get(key)) {
+        Some(own) => own.value(unit.cx.backend(), &other.table().into_iden()),
+        None => Expr::col(Alias::new(field.name.as_str())),
+    }
+}
+
 /// Sets the field of these records.
 async fn lead(part: &Unit<'_>, other: &dyn Resource, field: &str, ids: &[Uuid], to: Option<Uuid>) -> Result<()> {
     for ids in ids.chunks(SLICE) {
         let update = |id: &Uuid| {
-            let data = Map::from_iter([(field.to_owned(), json!(to))]);
+            let data = patch(&BTreeMap::from([(field.to_owned(), json!(to))]));
             Operation::Update { id: *id, version: None, data, since: Since::default() }
         };
         let verdicts = other.write(part, ids.iter().map(update).collect()).await?;
@@ -287,7 +313,7 @@ pub async fn undo(cx: &Context, id: Uuid) -> Result<()> {
         return Err(Error::Conflict { code: Code::Conflict, detail, errors: changed });
     }
     if !merge.before.0.is_empty() {
-        let (data, since) = (merge.before.map(), Since::default());
+        let (data, since) = (patch(&merge.before.0), Since::default());
         one(&**resource, &unit, Operation::Update { id: merge.subject_id, version: None, data, since }).await?;
     }
     one(&**resource, &unit, Operation::Restore { id: merge.merged_id, version: None }).await?;
@@ -319,7 +345,7 @@ async fn changed(unit: &Unit<'_>, shape: &Shape, merge: &merge::Model) -> Result
     }
     for moved in &merge.moved.0 {
         let Some(other) = unit.cx.tenant.kinds.kind(&moved.kind) else { continue };
-        let Some(field) = other.shape().field(&moved.field) else { continue };
+        let Some(field) = other.shape().any_field(&moved.field) else { continue };
         let now = if moved.emptied {
             emptied(unit, other.shape(), field, &moved.ids).await?
         } else {
@@ -338,9 +364,10 @@ async fn emptied(unit: &Unit<'_>, other: &Shape, field: &Field, ids: &[Uuid]) ->
     let select = Query::select()
         .column(Alias::new("id"))
         .from(other.table())
+        .cond_where(other.rows(other.table()))
         .and_where(col("tenant_id").eq(unit.cx.tenant.id))
         .and_where(col("deleted_at").is_null())
-        .and_where(col(&field.name).is_null())
+        .and_where(leads(unit, other, field).is_null())
         .and_where(col("id").is_in(ids.iter().copied()))
         .take();
     let rows = unit.txn.query_all(&select).await?;

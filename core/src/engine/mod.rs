@@ -7,6 +7,7 @@ pub mod batch;
 mod bytes;
 mod cell;
 pub(crate) mod cursor;
+pub mod custom;
 mod draft;
 mod expand;
 pub mod export;
@@ -41,7 +42,7 @@ pub use self::{
     other::{follow_up, load, writable_ids},
     past::known,
     record::{Record, Saved, Since},
-    registry::{Operation, Registry, Resource, Verdict, Written},
+    registry::{Operation, Registry, Resource, Verdict, Written, typed},
     shape::{Column, Scope, Shape},
     visible::{changeable, visible, within},
 };

@@ -108,6 +108,7 @@ fn past(cx: &Context, shape: &Shape, at: DateTime<Utc>, by: By) -> SelectStateme
     present
         .from_as(shape.table(), row.clone())
         .and_where(of(&row, "tenant_id").eq(cx.tenant.id))
+        .cond_where(shape.rows(row.clone()))
         .and_where(Expr::exists(changed).not())
         .union(UnionType::All, before)
         .take()
@@ -122,7 +123,7 @@ fn add_columns(select: &mut SelectStatement, backend: DbBackend, shape: &Shape, 
             ("id", _) => Expr::col((change.clone(), Alias::new("record_id"))),
             ("tenant_id", _) => Expr::col((change.clone(), name.clone())),
             (_, DbBackend::Postgres) => Expr::col((typed.clone(), name.clone())),
-            _ => Expr::cust(from_json(column, &format!("\"{}\".\"before\"", change.0))),
+            _ => Expr::cust(from_json(&column.kind, &column.name, &format!("\"{}\".\"before\"", change.0))),
         };
         select.expr_as(cell, name);
     }
@@ -139,10 +140,9 @@ fn is_key(column: &Column) -> bool {
     ["tenant_id", "id"].contains(&column.name.as_str())
 }
 
-/// SQLite: the cell as sqlx stores it in a table, ids as bytes and instants with their offset.
-fn from_json(column: &Column, body: &str) -> String {
-    let name = &column.name;
-    match column.kind {
+/// SQLite: a member of a JSON object as sqlx stores it in a table, ids as bytes and instants with their offset.
+pub(super) fn from_json(kind: &ColumnType, name: &str, body: &str) -> String {
+    match kind {
         ColumnType::Uuid => format!("unhex(replace({body} ->> '$.{name}', '-', ''))"),
         ColumnType::TimestampWithTimeZone => format!("cast(replace({body} ->> '$.{name}', 'Z', '+00:00') as text)"),
         ColumnType::Json | ColumnType::JsonBinary => format!("cast(nullif({body} -> '$.{name}', 'null') as text)"),

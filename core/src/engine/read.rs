@@ -337,7 +337,9 @@ fn etag(cx: &Context, selection: &Selection<'_>, version: i64, chosen: bool) -> 
     if !chosen {
         return Some(format!("\"v{version}\""));
     }
-    let names = selection.fields.iter().map(|field| field.name.as_str());
+    let mut own: Vec<_> = selection.custom.iter().flatten().map(String::as_str).collect();
+    own.sort_unstable();
+    let names = selection.fields.iter().map(|field| field.name.as_str()).chain(own);
     let hash = names.fold(Sha256::new(), |hash, name| hash.chain_update(name).chain_update(",")).finalize();
     let short = hash.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     Some(format!("\"v{version}.{short}\""))

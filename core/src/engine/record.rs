@@ -47,7 +47,7 @@ pub trait Record:
     const LOGGED: bool = true;
     /// What `search` reads: fields of text or JSON. Names with a space between are read as one text, `last_name first_name`.
     const SEARCH: &'static [&'static str] = &[];
-    /// A write may change what users may do: whatever is remembered of them is forgotten.
+    /// A write may change what users may do, or the tenant's kinds: whatever is remembered of them is forgotten.
     const AFFECTS_ACCESS: bool = false;
     /// Column -> kind it refers to, beside `owner_id` and `created_by` (users).
     const REFERENCES: &'static [(&'static str, &'static str)] = &[];

@@ -1,12 +1,12 @@
 //! Typed inside, erased at the edge: HTTP, imports and runs see only this.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, fmt, marker::PhantomData, sync::Arc};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use super::{Record, Shape, Since};
+use super::{Record, Shape, Since, custom::CustomFields};
 use crate::{
     context::Unit,
     error::{Error, Result},
@@ -74,12 +74,12 @@ pub trait Resource: Send + Sync {
     /// What concerns the slice as a whole: a missing right, the database.
     async fn write(&self, unit: &Unit<'_>, operations: Vec<Operation>) -> Result<Vec<Verdict>>;
 
-    /// The same kind in another shape: as somebody sees it.
-    fn narrowed(&self, shape: Shape) -> Arc<dyn Resource>;
+    /// The same kind under another shape: with a tenant's own fields, or as somebody sees it.
+    fn reshaped(&self, shape: Shape) -> Arc<dyn Resource>;
 }
 
 pub(super) struct Typed<R> {
-    pub(super) shape: Arc<Shape>,
+    pub(super) shape: Shape,
     kind: PhantomData<fn() -> R>,
 }
 
@@ -93,9 +93,14 @@ impl<R: Record> Resource for Typed<R> {
         super::write::write::<R>(unit, &self.shape, operations).await
     }
 
-    fn narrowed(&self, shape: Shape) -> Arc<dyn Resource> {
-        Arc::new(Self { shape: Arc::new(shape), kind: PhantomData })
+    fn reshaped(&self, shape: Shape) -> Arc<dyn Resource> {
+        typed::<R>(shape)
     }
+}
+
+/// Records of the entity `R` under a shape made from its own.
+pub fn typed<R: Record>(shape: Shape) -> Arc<dyn Resource> {
+    Arc::new(Typed::<R> { shape, kind: PhantomData })
 }
 
 /// Every kind there is, in the order of the list in `records/mod.rs`; of a tenant, with what it has made its own. Cheap to
@@ -112,8 +117,7 @@ impl fmt::Debug for Registry {
 impl Registry {
     #[must_use]
     pub fn with<R: Record>(mut self, _: R) -> Self {
-        let kind = Typed::<R> { shape: Arc::new(Shape::of::<R>()), kind: PhantomData };
-        Arc::make_mut(&mut self.0).push(Arc::new(kind));
+        Arc::make_mut(&mut self.0).push(typed::<R>(Shape::of::<R>()));
         self
     }
 
@@ -126,6 +130,28 @@ impl Registry {
             }
         }
         self
+    }
+
+    /// The same with a tenant's own kinds, and its own fields by kind.
+    #[must_use]
+    pub fn extended(
+        mut self,
+        objects: impl Iterator<Item = Arc<dyn Resource>>,
+        mut fields: HashMap<String, CustomFields>,
+    ) -> Self {
+        let all = Arc::make_mut(&mut self.0);
+        all.extend(objects);
+        for kind in all {
+            if let Some(custom) = fields.remove(&*kind.shape().name) {
+                *kind = kind.reshaped(kind.shape().clone().with_custom(custom));
+            }
+        }
+        self
+    }
+
+    /// Both are the same list, not just equal ones.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Resource>> {

@@ -1,10 +1,11 @@
 //! What of a record is read and printed: `fields=id,name,owner.name` and `expand=owner,account.owner`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     Field, Shape,
-    relation::{Relation, relation, relations},
+    custom::CUSTOM,
+    relation::{Relation, relation, relations, steps},
 };
 use crate::{
     context::Context,
@@ -18,6 +19,8 @@ pub(super) const MAX_DEPTH: usize = 2;
 pub(super) struct Selection<'a> {
     pub shape: &'a Shape,
     pub fields: Vec<&'a Field>,
+    /// Which of the tenant's own fields, where only some were asked for.
+    pub custom: Option<HashSet<String>>,
     pub expanded: Vec<Expanded<'a>>,
 }
 
@@ -81,17 +84,20 @@ fn resolve<'a>(cx: &'a Context, shape: &'a Shape, wish: &Wish<'_>, path: &str, b
     for name in wish.fields.iter().filter(|name| shape.field(name).is_none()) {
         broken.insert(format!("{path}{name}"), missing("fields", "field", path, name, shape.field_names()));
     }
-    let fields = shape.fields.iter().filter(|f| !wish.narrow || wish.fields.contains(f.name.as_str())).collect();
+    let custom = own_fields(shape, wish, path, broken);
+    let chosen =
+        |f: &&Field| !wish.narrow || wish.fields.contains(f.name.as_str()) || f.name == CUSTOM && custom.is_some();
+    let fields = shape.fields.iter().filter(chosen).collect();
     let mut expanded = Vec::new();
-    for (name, wish) in &wish.relations {
+    for (name, wish) in wish.relations.iter().flat_map(|(name, wish)| own_relations(shape, name, wish)) {
         let parameter = if wish.narrow { "fields" } else { "expand" };
         let inner = format!("{path}{name}.");
-        let Some(relation) = relation(cx, shape, name) else {
+        let Some(relation) = relation(cx, shape, &name) else {
             let names = relations(cx, shape).map(|relation| relation.name).collect::<Vec<_>>();
-            broken.insert(inner, missing(parameter, "relation", path, name, names));
+            broken.insert(inner, missing(parameter, "relation", path, &name, names));
             continue;
         };
-        if inner.matches('.').count() > MAX_DEPTH {
+        if steps(inner.trim_end_matches('.')) > MAX_DEPTH {
             let detail = format!("`{path}{name}` follows more than {MAX_DEPTH} relations");
             broken.insert(inner, Violation::parameter(parameter, Code::QueryTooExpensive, detail));
             continue;
@@ -100,7 +106,26 @@ fn resolve<'a>(cx: &'a Context, shape: &'a Shape, wish: &Wish<'_>, path: &str, b
         expanded.push(Expanded { relation, targets });
     }
     expanded.sort_by_key(|e| e.relation.id.columns.first().copied());
-    Selection { shape, fields, expanded }
+    Selection { shape, fields, custom, expanded }
+}
+
+/// The tenant's own fields that `fields=custom.budget` names; none where all of them are printed.
+fn own_fields(shape: &Shape, wish: &Wish<'_>, path: &str, broken: &mut Broken) -> Option<HashSet<String>> {
+    let names = &wish.relations.get(CUSTOM)?.fields;
+    for name in names.iter().filter(|name| shape.custom.get(name).is_none()) {
+        let known = shape.custom.active().map(|field| &*field.key);
+        let place = format!("{path}{CUSTOM}.");
+        broken.insert(format!("{place}{name}"), missing("fields", "custom field", &place, name, known));
+    }
+    (!names.is_empty() && !wish.fields.contains(CUSTOM)).then(|| names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// `custom` is no relation itself: those within it are, under their whole names.
+fn own_relations<'w, 'q>(shape: &Shape, name: &'q str, wish: &'w Wish<'q>) -> Vec<(String, &'w Wish<'q>)> {
+    if name != CUSTOM || shape.column(CUSTOM).is_none() {
+        return vec![(name.to_owned(), wish)];
+    }
+    wish.relations.iter().map(|(inner, wish)| (format!("{CUSTOM}.{inner}"), wish)).collect()
 }
 
 /// Of a relation to several kinds each is asked for what it has; only a name that none has is unknown.

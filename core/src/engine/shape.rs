@@ -2,18 +2,27 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use sea_orm::{ColumnTrait, ColumnType, IdenStatic, Iterable, sea_query::Alias};
+use sea_orm::{
+    ColumnTrait, ColumnType, Condition, IdenStatic, Iterable,
+    sea_query::{Alias, Expr, ExprTrait, IntoIden},
+};
 use serde_json::{Value as Json, json};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
+use uuid::Uuid;
 
-use super::{Field, FieldAccess, FieldType, Record};
+use super::{
+    Field, FieldAccess, FieldType, Record,
+    custom::{CUSTOM, CustomFields},
+};
 use crate::{
     access::Verb,
     values::{Country, Email, Phone, Url},
 };
 
-/// Columns that are not fields: the tenant is the caller's, a deleted record is not there.
-const HIDDEN: [&str; 2] = ["tenant_id", "deleted_at"];
+/// Columns that are not fields: the tenant is the caller's, a deleted record is not there, the object is the kind's.
+const HIDDEN: [&str; 3] = ["tenant_id", "deleted_at", OBJECT];
+/// Says of which custom object a row is.
+const OBJECT: &str = "object_id";
 const SERVER: [&str; 2] = ["version", "updated_at"];
 const HISTORY: [&str; 2] = ["created_at", "created_by"];
 /// References every kind that has them shares.
@@ -62,6 +71,11 @@ pub struct Shape {
     pub unique: Vec<&'static [&'static str]>,
     /// A body that creates a valid record, references apart.
     pub example: Json,
+    /// Fields that a tenant has added to the kind.
+    pub custom: CustomFields,
+    /// The custom object whose records these are, where they share their table with those of others.
+    pub object: Option<Uuid>,
+    table: Arc<str>,
     by_name: BTreeMap<String, usize>,
     /// Fields that whoever asks may not read.
     hidden: Vec<Field>,
@@ -95,6 +109,9 @@ impl Shape {
             fields,
             unique,
             example: R::example(),
+            custom: CustomFields::default(),
+            object: None,
+            table: R::NAME.into(),
             by_name,
             hidden: Vec::new(),
         }
@@ -111,12 +128,13 @@ impl Shape {
             }
         }
         let by_name = fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
-        Self { fields, by_name, hidden, ..self.clone() }
+        let custom = self.custom.narrowed(access);
+        Self { custom, ..Self { fields, by_name, hidden, ..self.clone() } }.described()
     }
 
     /// Whether a field of that name is there that whoever asks may not read.
     pub fn hides(&self, name: &str) -> bool {
-        self.hidden.iter().any(|field| field.name == name)
+        self.hidden.iter().any(|field| field.name == name) || self.custom.hides(name)
     }
 
     /// The field, whoever asks.
@@ -126,11 +144,66 @@ impl Shape {
 
     /// The table that keeps its records.
     pub fn table(&self) -> Alias {
-        Alias::new(&*self.name)
+        Alias::new(&*self.table)
+    }
+
+    pub fn table_name(&self) -> &str {
+        &self.table
+    }
+
+    /// Which rows of its table are its records, as a condition on `alias`: all, unless it is a custom object.
+    pub fn rows(&self, alias: impl IntoIden) -> Condition {
+        let object = self.object.map(|object| Expr::col((alias.into_iden(), Alias::new(OBJECT))).eq(object));
+        Condition::all().add_option(object)
+    }
+
+    /// The same kind with a tenant's own fields.
+    #[must_use]
+    pub fn with_custom(self, custom: CustomFields) -> Self {
+        Self { custom, ..self }.described()
+    }
+
+    /// With the custom fields that are seen as the schema of the field that holds them.
+    fn described(mut self) -> Self {
+        if let Some(field) = self.by_name.get(CUSTOM).and_then(|i| self.fields.get_mut(*i)) {
+            field.schema = self.custom.schema();
+        }
+        self
+    }
+
+    /// The kind of a custom object, whose records are rows of this shape's table.
+    #[must_use]
+    pub fn of_object(mut self, id: Uuid, name: &str, plural: &str, description: String, scope: Scope) -> Self {
+        if scope != Scope::Owner {
+            self.fields.retain(|field| field.name != "owner_id");
+            self.by_name = self.fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
+        }
+        Self { name: name.into(), plural: plural.into(), object: Some(id), description, scope, ..self }
+    }
+
+    /// What a create puts in the column that tells custom objects apart.
+    pub(super) fn stamp(&self) -> Option<(&'static str, Uuid)> {
+        self.object.map(|object| (OBJECT, object))
     }
 
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.by_name.get(name).and_then(|i| self.fields.get(*i))
+    }
+
+    /// The field, one that the tenant has added under its whole name among them, `custom.budget`.
+    pub fn any_field(&self, name: &str) -> Option<&Field> {
+        let own = || self.custom.active().map(|own| &own.field).find(|field| field.name == name);
+        self.field(name).or_else(own)
+    }
+
+    /// Every field, with each of those that the tenant has added in the place of the one that holds them.
+    pub fn every_field(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| field.name != CUSTOM).chain(self.custom.active().map(|own| &own.field))
+    }
+
+    /// The names of all of those.
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        self.field_names().chain(self.custom.names())
     }
 
     pub fn column(&self, name: &str) -> Option<usize> {

@@ -90,6 +90,10 @@ impl std::fmt::Display for Sort {
 
 fn columns<'a>(shape: &'a Shape, name: &str) -> Result<Vec<(usize, &'a super::Column)>, Violation> {
     let Some(field) = shape.field(name) else {
+        if shape.custom.names().any(|own| own == name) {
+            let detail = format!("`{name}` is a custom field, which has no order here: filter by it instead");
+            return Err(violation(Code::NotSortable, detail));
+        }
         return Err(violation(Code::UnknownField, unknown("field", name, shape.field_names())));
     };
     // currency first: amounts of several currencies have no order between them

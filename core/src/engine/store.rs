@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Shape, visible};
+use super::{Shape, custom, visible};
 use crate::{
     context::Unit,
     error::{Code, Error, Result, Violation},
@@ -189,7 +189,8 @@ async fn holders<'k>(
     select
         .column(Alias::new("id"))
         .columns(names.iter().map(|c| Alias::new(c.name.as_str())))
-        .from(table)
+        .from(table.clone())
+        .cond_where(shape.rows(table))
         .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
         .and_where(Expr::col(Alias::new("deleted_at")).is_null());
     let keys: Vec<_> = keys.collect();
@@ -252,7 +253,7 @@ pub(super) async fn dangling(
     Ok(broken)
 }
 
-async fn existing(unit: &Unit<'_>, kind: &str, ids: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
+pub(super) async fn existing(unit: &Unit<'_>, kind: &str, ids: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
     let Some(target) = unit.cx.kind(kind) else {
         return Err(Error::internal("a reference names a kind of the registry", kind.to_owned()));
     };
@@ -282,7 +283,8 @@ pub(super) async fn still_seen(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> 
     Err(Error::Invalid(vec![Violation { pointer: String::new(), code: Code::OutsideYourReach, detail }]))
 }
 
-/// How many live records of each kind refer to these: they must go first. One statement.
+/// How many live records of each kind refer to these: they must go first. One statement, and one where custom fields may
+/// refer to the kind.
 pub(super) async fn referrers(
     unit: &Unit<'_>,
     shape: &Shape,
@@ -297,6 +299,7 @@ pub(super) async fn referrers(
                 .expr_as(Expr::col(column.clone()), Alias::new("referred"))
                 .expr_as(Expr::col(Alias::new("id")).count(), Alias::new("n"))
                 .from(other.table())
+                .cond_where(other.rows(other.table()))
                 .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
                 .and_where(Expr::col(Alias::new("deleted_at")).is_null())
                 .and_where(Expr::col(column.clone()).is_in(ids.iter().copied()))
@@ -316,6 +319,9 @@ pub(super) async fn referrers(
             let id: Uuid = row.try_get("", "referred")?;
             counts.entry(id).or_default().push((row.try_get("", "kind")?, row.try_get("", "n")?));
         }
+    }
+    for (id, kind, n) in custom::referrers(unit, shape, ids).await? {
+        counts.entry(id).or_default().push((kind, n));
     }
     Ok(counts)
 }

@@ -16,7 +16,9 @@ use uuid::Uuid;
 use super::{
     FieldAccess, Operation, Shape, Since,
     batch::{Effect, Op, Step},
-    bind_cell, read_cell, visible,
+    bind_cell,
+    custom::{self, CUSTOM},
+    read_cell, visible,
 };
 use crate::{
     context::Unit,
@@ -81,20 +83,31 @@ fn operation(shape: &Shape, id: Option<Uuid>, mut data: Map<String, Json>) -> (E
 fn key(shape: &Shape, by: &[String], data: &Map<String, Json>) -> Result<Vec<Value>, Vec<Violation>> {
     let named = |name: &&str| by.iter().any(|given| given == name);
     let seen = || shape.unique.iter().filter(|set| !set.iter().any(|name| shape.hides(name)));
-    if !seen().any(|set| set.len() == by.len() && set.iter().all(named)) {
-        let sets: Vec<_> = seen().map(|set| set.join(" + ")).collect();
+    let own = || shape.custom.active().filter(|own| own.unique).map(|own| own.field.name.as_str());
+    let known = seen().any(|set| set.len() == by.len() && set.iter().all(named));
+    if !known && !own().any(|name| [name] == by) {
+        let sets: Vec<_> = seen().map(|set| set.join(" + ")).chain(own().map(str::to_owned)).collect();
         let detail = format!("no two {} differ by {}; possible: {}", shape.plural, by.join(" + "), sets.join(", "));
         return Err(vec![Violation { pointer: "/by".to_owned(), code: Code::InvalidValue, detail }]);
     }
     let (mut key, mut broken) = (Vec::new(), Vec::new());
     let within = |violation: Violation| Violation { pointer: format!("/data{}", violation.pointer), ..violation };
-    for field in by.iter().filter_map(|name| shape.field(name)) {
-        match data.get(&field.name).filter(|value| !value.is_null()) {
-            None => broken.push(within(field.violation(Code::Required, "is required: the record is found by it"))),
-            Some(value) => match field.decode(value) {
+    for field in by.iter().filter_map(|name| shape.any_field(name)) {
+        let own = field.custom_key().and_then(|key| shape.custom.get(key));
+        let value = match own {
+            Some(own) => data.get(CUSTOM).and_then(|custom| custom.get(&*own.key)),
+            None => data.get(&field.name),
+        };
+        match (value.filter(|value| !value.is_null()), own) {
+            (None, _) => broken.push(within(field.violation(Code::Required, "is required: the record is found by it"))),
+            (Some(value), None) => match field.decode(value) {
                 Ok(cells) => {
                     key.extend(cells.iter().zip(shape.columns_of(field)).map(|(c, col)| bind_cell(c, &col.kind)));
                 }
+                Err(violation) => broken.push(within(violation)),
+            },
+            (Some(value), Some(own)) => match own.read(value) {
+                Ok(stored) => key.push(own.only(&stored).into()),
                 Err(violation) => broken.push(within(violation)),
             },
         }
@@ -109,6 +122,9 @@ async fn find<'k>(
     by: &[String],
     keys: impl Iterator<Item = &'k Vec<Value>>,
 ) -> Result<HashMap<Vec<Value>, Uuid>> {
+    if let Some(own) = by.first().and_then(|name| shape.custom.get(name.strip_prefix("custom.")?)) {
+        return custom::holders(unit, shape, own, keys.filter_map(|key| key.first().cloned())).await;
+    }
     let fields = by.iter().filter_map(|name| shape.field(name));
     let columns: Vec<_> = fields.flat_map(|field| shape.columns_of(field)).collect();
     let column = |name: &str| Expr::col(Alias::new(name));

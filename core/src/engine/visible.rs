@@ -55,6 +55,7 @@ pub(super) fn writable(cx: &Context, shape: &Shape, alias: &DynIden) -> Conditio
 fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Condition {
     let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
     let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id));
+    let base = if shape.object.is_some() { base.add(shape.rows(alias.clone())) } else { base };
     // An alternative costs the planner its choice of index: it is there where something is shared.
     let or_shared = |condition: Condition| match cx.actor.shared(&shape.name, cx.now(), write) {
         none if none.is_empty() => condition,

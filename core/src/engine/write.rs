@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{Iterable, ModelTrait, Value, sea_query::InsertStatement};
-use serde_json::Map;
+use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use super::{
-    Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written, draft, history, intervals, other, search,
-    store,
+    Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written,
+    custom::{self, CUSTOM},
+    draft, history, intervals, other, search, store,
 };
 use crate::{
     access::{self, Reach, Verb},
@@ -274,6 +275,9 @@ async fn outside<R: Record>(
     }
     let rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
     broken.extend(store::duplicates(unit, shape, &rows).await?);
+    let customs = customs::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
+    broken.extend(custom::dangling(unit, shape, &customs).await?);
+    broken.extend(custom::duplicates(unit, shape, &customs).await?);
     Ok(broken)
 }
 
@@ -308,6 +312,7 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
         inserts.extend(owned::<R>(unit, shape, part).await?);
         store::insert_all(&unit.txn, inserts).await?;
     }
+    custom::follow(unit, shape, &customs::<R>(shape, candidates.iter())?).await?;
     if R::AFFECTS_ACCESS && !candidates.is_empty() {
         unit.changes_access();
     }
@@ -318,15 +323,57 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
 
 fn entries<R: Record>(shape: &Shape, candidates: &[Candidate<R::Model>]) -> Result<Vec<history::Entry>> {
     let entry = |c: &Candidate<R::Model>| {
-        let names = changed::<R>(c).into_iter().filter_map(|i| shape.columns.get(i)).map(|column| column.name.clone());
         Ok(history::Entry {
             record: id_of::<R>(&c.after)?,
             version: version_of::<R>(&c.after)?,
-            changed: if c.before.is_some() { names.collect() } else { Vec::new() },
+            changed: names::<R>(shape, c),
             before: c.before.as_ref().map(draft::columns).transpose()?,
         })
     };
     candidates.iter().map(entry).collect()
+}
+
+/// What a change names: columns, and of the tenant's own fields each one. Nothing for a create, where all is new.
+fn names<R: Record>(shape: &Shape, candidate: &Candidate<R::Model>) -> Vec<String> {
+    let Some(before) = &candidate.before else { return Vec::new() };
+    let columns = changed::<R>(candidate).into_iter().filter_map(|i| shape.columns.get(i));
+    let of = |column: &super::Column| match column.name.as_str() {
+        CUSTOM => custom::changed(custom_of::<R>(before).as_ref(), custom_of::<R>(&candidate.after).as_ref()),
+        name => vec![name.to_owned()],
+    };
+    columns.flat_map(of).collect()
+}
+
+/// What the write does to the values of the tenant's own fields, where it does anything.
+fn customs<'c, R: Record>(
+    shape: &Shape,
+    candidates: impl Iterator<Item = &'c Candidate<R::Model>>,
+) -> Result<Vec<custom::Change>> {
+    let (Some(custom), Some(deleted)) = (shape.column(CUSTOM), shape.column("deleted_at")) else {
+        return Ok(Vec::new());
+    };
+    if shape.custom.all().next().is_none() {
+        return Ok(Vec::new());
+    }
+    let touched = candidates.filter(|c| changed::<R>(c).iter().any(|i| [custom, deleted].contains(i)));
+    let change = |c: &Candidate<R::Model>| {
+        Ok(custom::Change {
+            index: c.index,
+            record: id_of::<R>(&c.after)?,
+            created: c.before.is_none(),
+            before: c.before.as_ref().filter(|_| !c.restores).and_then(custom_of::<R>),
+            after: custom_of::<R>(&c.after).filter(|_| !c.deletes),
+        })
+    };
+    touched.map(change).collect()
+}
+
+/// The values of the tenant's own fields.
+fn custom_of<R: Record>(row: &R::Model) -> Option<Json> {
+    match row.get(draft::column::<R>(CUSTOM).ok()?) {
+        Value::Json(custom) => custom.map(|custom| *custom),
+        _ => None,
+    }
 }
 
 /// Who owns the records from now on.

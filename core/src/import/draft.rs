@@ -74,7 +74,8 @@ impl Draft {
         self.errors.push(error);
     }
 
-    fn place(&mut self, target: &Target, value: Json) {
+    /// Puts the value where the target says.
+    pub fn place(&mut self, target: &Target, value: Json) {
         match &target.place {
             Place::Whole => {
                 self.data.insert(target.field.clone(), value);

@@ -84,7 +84,7 @@ impl Work for Import {
         let mut pass = Pass { job, spec: &spec, resource: resource.as_ref(), history, total, checkpoint };
         pass.file(&mut source).await?;
         pass.put_off().await?;
-        cx.store().analyze(&[&spec.kind]).await?;
+        cx.store().analyze(&[resource.shape().table_name()]).await?;
         Ok(pass.checkpoint.tally.result(&spec, &source.layout().unread))
     }
 }

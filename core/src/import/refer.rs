@@ -38,7 +38,7 @@ pub(super) async fn fill(batch: &Batch<'_>, target: &Target, lookup: &Lookup, dr
         let refused = match found {
             None => continue,
             Some(Answer::One(id)) => {
-                draft.data.insert(target.field.clone(), id.to_string().into());
+                draft.place(target, id.to_string().into());
                 continue;
             }
             Some(Answer::Nothing(value)) => missing(draft, target, lookup, &known, value),
@@ -97,6 +97,6 @@ fn missing(
             return Some((Code::ReferenceNotFound, format!("there is no {} with this {}", lookup.kind, lookup.by)));
         }
     };
-    draft.data.insert(target.field.clone(), id);
+    draft.place(target, id);
     None
 }

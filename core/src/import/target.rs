@@ -11,7 +11,7 @@ use super::{
 use crate::{
     access::{self, Verb},
     context::Context,
-    engine::{Field, FieldAccess, FieldType, Shape},
+    engine::{Field, FieldAccess, FieldType, Shape, custom::CUSTOM},
     error::{Code, unknown},
 };
 
@@ -171,6 +171,15 @@ fn place(shape: &Shape, name: &str, pointer: &str, wrong: &mut Wrong) -> Option<
         let skips = !field.nullable && !field.required;
         return target(root, Place::Whole, field.kind.clone(), field.access, skips);
     };
+    if root == CUSTOM {
+        let Some(own) = shape.custom.get(rest) else {
+            let names = shape.custom.active().map(|field| &*field.key);
+            wrong.add(pointer, Code::UnknownField, unknown("custom field", rest, names));
+            return None;
+        };
+        let place = Place::Part(vec![rest.to_owned()]);
+        return target(CUSTOM, place, own.field.kind.clone(), field.access, own.field.required);
+    }
     let kind = match (&field.kind, rest) {
         (FieldType::Money, "amount") => FieldType::Money,
         (FieldType::Money, "currency") => FieldType::Currency,
@@ -206,7 +215,8 @@ fn source(
         (Some(Json::String(column)), None, None) => Some(Source::Column(column.clone())),
         (Some(Json::String(column)), None, Some(given)) => {
             let pointer = format!("{pointer}/lookup");
-            let field = shape.field(&target.name)?;
+            let own = shape.custom.active().map(|own| &own.field).find(|field| field.name == target.name);
+            let field = shape.field(&target.name).or(own)?;
             lookup(cx, field, column, given, &pointer, wrong).map(Source::Lookup)
         }
         _ => {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{
     Condition, QueryResult, Value,
-    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, JoinType, Query, SelectStatement, SimpleExpr},
+    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, IntoIden, JoinType, Query, SelectStatement, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -46,9 +46,9 @@ impl Wanted {
     pub fn parse(from: &str, window: Window, subject: &Shape) -> Result<Self, Violation> {
         let wrong = |detail: String| Violation::field("from", Code::UnknownFact, detail);
         if let Some(name) = from.strip_prefix("field:") {
-            let field = subject.field(name).filter(|field| field.kind != FieldType::Json);
+            let field = subject.any_field(name).filter(|field| field.kind != FieldType::Json);
             return field.cloned().map(Self::Field).ok_or_else(|| {
-                let detail = unknown("field", name, subject.field_names());
+                let detail = unknown("field", name, subject.all_names());
                 wrong(format!("{detail} (kind {})", subject.name))
             });
         }
@@ -203,6 +203,11 @@ pub fn select(
                 select.expr_as(value, name);
             }
             Wanted::Field(field) => {
+                if let Some(own) = field.custom_key().and_then(|key| subject.custom.get(key)) {
+                    let rows = table.clone().into_iden();
+                    select.expr_as(own.value(cx.backend(), &rows), name);
+                    continue;
+                }
                 let mut columns = subject.columns_of(field).map(|c| (table.clone(), Alias::new(c.name.as_str())));
                 if let Some(value) = columns.next() {
                     select.expr_as(Expr::col(value), name);

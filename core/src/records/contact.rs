@@ -67,6 +67,10 @@ pub struct Model {
     /// Start of the latest interaction.
     #[schema(read_only)]
     pub last_contact_at: Option<DateTime<Utc>>,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

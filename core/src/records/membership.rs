@@ -46,6 +46,10 @@ pub struct Model {
     pub from_at: Option<DateTime<Utc>>,
     /// The first instant it no longer holds; null while it does.
     pub to_at: Option<DateTime<Utc>>,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -2,6 +2,9 @@
 
 pub mod account;
 pub mod contact;
+pub mod custom_field;
+pub mod custom_object;
+pub mod custom_record;
 pub mod installation;
 pub mod interaction;
 pub mod job;
@@ -49,4 +52,6 @@ pub fn all() -> Registry {
         .with(label::Entity)
         .with(not_scored::Entity)
         .with(job::Entity)
+        .with(custom_field::Entity)
+        .with(custom_object::Entity)
 }

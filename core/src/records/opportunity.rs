@@ -63,6 +63,10 @@ pub struct Model {
     #[schema(max_length = 1000)]
     #[sea_orm(column_type = "Text", nullable)]
     pub next_step: Option<String>,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -57,6 +57,10 @@ pub struct Model {
     pub amount_minor: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub amount_currency: Option<String>,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -31,6 +31,10 @@ pub struct Model {
     pub position: i64,
     /// May take new opportunities.
     pub active: bool,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -48,6 +48,10 @@ pub struct Model {
     pub cost_currency: Option<String>,
     /// May still be sold.
     pub active: bool,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -56,6 +56,10 @@ pub struct Model {
     /// Days after which an opportunity has been here too long.
     #[schema(minimum = 1, maximum = 36_500)]
     pub rotten_after_days: Option<i64>,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

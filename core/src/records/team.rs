@@ -39,6 +39,10 @@ pub struct Model {
     pub parent_id: Option<Uuid>,
     /// Who leads it.
     pub lead_id: Option<Uuid>,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

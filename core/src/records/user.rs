@@ -71,6 +71,10 @@ pub struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub phone_extension: Option<String>,
     pub skills: Option<Skills>,
+    /// The tenant's own fields.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub custom: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     engine::{
         Column, Field, FieldType, Shape, past,
-        relation::{relation, relations},
+        relation::{last_step, relation, relations, steps},
         selection, within,
     },
     error::{Code, Violation, unknown},
@@ -55,15 +55,24 @@ impl<'a> Sources<'a> {
     /// The path leads nowhere, or over too many relations; the violation is at `pointer`.
     pub fn of(&mut self, rows: &mut SelectStatement, path: &str, pointer: &str) -> Result<Source, Violation> {
         let refuse = |code, detail: String| Violation { pointer: pointer.to_owned(), code, detail };
-        let (way, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let (way, name) = last_step(path);
         // `amount.currency` is a field of its own
-        let (way, name, currency) = match way.rsplit_once('.').unwrap_or(("", way)) {
+        let (way, name, currency) = match last_step(way) {
             (before, money) if name == "currency" && self.is_money(rows, before, money) => (before, money, true),
             _ => (way, name, false),
         };
         let there = self.follow(rows, way).map_err(|(code, detail)| refuse(code, detail))?;
         let mut found: Option<Source> = None;
-        for (joined, field) in there.iter().filter_map(|joined| Some((joined, joined.shape.field(name)?))) {
+        for (joined, field) in there.iter().filter_map(|joined| Some((joined, joined.shape.any_field(name)?))) {
+            if let Some(own) = field.custom_key().and_then(|key| joined.shape.custom.get(key)) {
+                let value = own.value(self.cx.backend(), &joined.alias.clone().into_iden());
+                let source = Source { kind: field.kind.clone(), column: own.column(), value, currency: None };
+                found = Some(match found {
+                    None => source,
+                    Some(other) => other.or(source),
+                });
+                continue;
+            }
             let mut columns = joined.shape.columns_of(field);
             let of = |column: &Column| Expr::col((joined.alias.clone(), Alias::new(column.name.as_str())));
             let (Some(first), second) = (columns.next(), columns.next()) else { continue };
@@ -86,7 +95,7 @@ impl<'a> Sources<'a> {
             });
         }
         found.ok_or_else(|| {
-            let names: Vec<&str> = there.iter().flat_map(|joined| joined.shape.field_names()).collect();
+            let names: Vec<&str> = there.iter().flat_map(|joined| joined.shape.all_names()).collect();
             let detail = match there.as_slice() {
                 [one] if way.is_empty() && relation(self.cx, one.shape, name).is_some() => {
                     format!("`{path}` is a relation; name one of its fields")
@@ -106,11 +115,11 @@ impl<'a> Sources<'a> {
         if let Some(known) = self.joined.get(way) {
             return Ok(known.clone());
         }
-        if way.split('.').count() > selection::MAX_DEPTH {
+        if steps(way) > selection::MAX_DEPTH {
             let detail = format!("`{way}` follows more than {} relations", selection::MAX_DEPTH);
             return Err((Code::QueryTooExpensive, detail));
         }
-        let (before, name) = way.rsplit_once('.').unwrap_or(("", way));
+        let (before, name) = last_step(way);
         let mut there = Vec::new();
         for from in self.follow(rows, before)? {
             let Some(relation) = relation(self.cx, from.shape, name) else { continue };
@@ -118,7 +127,8 @@ impl<'a> Sources<'a> {
                 let column = from.shape.columns_of(field).next();
                 column.map(|column| Expr::col((from.alias.clone(), Alias::new(column.name.as_str()))))
             };
-            let Some(id) = column(relation.id) else { continue };
+            let own = relation.key.map(|own| own.value(self.cx.backend(), &from.alias.clone().into_iden()));
+            let Some(id) = own.or_else(|| column(relation.id)) else { continue };
             for target in &relation.targets {
                 self.count += 1;
                 let alias = Alias::new(format!("j{}", self.count));

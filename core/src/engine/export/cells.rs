@@ -7,7 +7,13 @@ use serde_json::Value as Json;
 
 use super::guard::guarded;
 use crate::{
-    engine::{FieldType, cell::json_cell, read::Whole},
+    engine::{
+        FieldType,
+        cell::json_cell,
+        custom::{CUSTOM, CustomField},
+        read::Whole,
+        selection::Selection,
+    },
     error::Result,
     values::decimal,
 };
@@ -45,9 +51,16 @@ impl<'a> Cells<'a> {
     pub fn header(&self) -> Vec<String> {
         let names = self.0.selection.fields.iter().flat_map(|field| match field.kind {
             FieldType::Money => vec![format!("{}.amount", field.name), format!("{}.currency", field.name)],
+            _ if field.name == CUSTOM => self.own().map(|own| own.field.name.clone()).collect(),
             _ => vec![field.name.clone()],
         });
         names.collect()
+    }
+
+    /// The tenant's own fields, each in a column.
+    fn own(&self) -> impl Iterator<Item = &'a CustomField> {
+        let Selection { shape, custom, .. } = &self.0.selection;
+        shape.custom.active().filter(move |own| custom.as_ref().is_none_or(|chosen| chosen.contains(&*own.key)))
     }
 
     pub fn read(&self, row: &QueryResult) -> Result<Vec<Cell>> {
@@ -66,6 +79,10 @@ impl<'a> Cells<'a> {
                     cells.push(Cell::Text(currency.clone()));
                 }
                 (FieldType::Money, _) => cells.extend([Cell::Empty, Cell::Empty]),
+                (_, [values]) if field.name == CUSTOM => {
+                    let value = |own: &CustomField| values.get(&*own.key).cloned().unwrap_or_default();
+                    cells.extend(self.own().map(|own| cell(value(own))));
+                }
                 _ => cells.extend(values.into_iter().map(cell)),
             }
         }

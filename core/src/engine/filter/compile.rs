@@ -2,7 +2,7 @@
 
 use sea_orm::{
     Condition, DbBackend,
-    sea_query::{Alias, BinOper, DynIden, Expr, ExprTrait, Func, IntoIden, Query},
+    sea_query::{Alias, BinOper, DynIden, Expr, ExprTrait, Func, IntoIden, Query, SelectStatement},
 };
 
 use chrono::{DateTime, Utc};
@@ -17,6 +17,7 @@ use crate::{
     context::Context,
     engine::{
         Field, FieldType, Shape,
+        custom::CUSTOM,
         past::{By, rows},
         relation::{Referring, Relation, referring, relation, relations},
         selection, within,
@@ -52,30 +53,30 @@ pub fn compile_at(
 }
 
 /// Whose rows a condition is about.
-struct Place<'a> {
-    shape: &'a Shape,
-    alias: DynIden,
+pub(super) struct Place<'a> {
+    pub shape: &'a Shape,
+    pub alias: DynIden,
     /// Relations followed to come here.
-    depth: usize,
+    pub depth: usize,
     /// Under a `NOT` within this statement, where null must count as false before it is negated.
-    negated: bool,
+    pub negated: bool,
 }
 
 impl Place<'_> {
-    fn column(&self, field: &Field, n: usize) -> Result<Expr, Wrong> {
+    pub fn column(&self, field: &Field, n: usize) -> Result<Expr, Wrong> {
         let column = field.columns.get(n).and_then(|i| self.shape.columns.get(*i));
         let name = column.map(|column| Alias::new(column.name.as_str()));
         let name = name.ok_or_else(|| (Code::UnknownField, format!("`{}` has no column", field.name)))?;
         Ok(Expr::col((self.alias.clone(), name)))
     }
 
-    fn id(&self) -> Expr {
+    pub fn id(&self) -> Expr {
         Expr::col((self.alias.clone(), Alias::new("id")))
     }
 }
 
-struct Compiler<'a> {
-    cx: &'a Context,
+pub(super) struct Compiler<'a> {
+    pub cx: &'a Context,
     asked: Asked<'a>,
     broken: Vec<Violation>,
 }
@@ -111,9 +112,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn path(&mut self, place: &Place<'_>, path: &[&str], check: &Check) -> Result<Condition, Wrong> {
+    pub fn path(&mut self, place: &Place<'_>, path: &[&str], check: &Check) -> Result<Condition, Wrong> {
         let (name, rest) = path.split_first().map_or(("", path), |(name, rest)| (*name, rest));
         match (place.shape.field(name), rest) {
+            (Some(_), [key, rest @ ..]) if name == CUSTOM => return self.own(place, key, rest, check),
+            (Some(_), [key, rest @ ..]) if name == CUSTOM => return self.own(place, key, rest, check),
             (Some(field), []) => return self.leaf(place, field, check).map(|leaf| Condition::all().add(leaf)),
             (Some(field), ["currency"]) if field.kind == FieldType::Money => {
                 let leaf = self.plain(&FieldType::Currency, place.column(field, 1)?, check)?;
@@ -129,12 +132,22 @@ impl Compiler<'_> {
             let detail = format!("is a relation; name one of its fields, or `{}`", relation.id.name);
             return Err((Code::UnknownField, detail));
         }
-        // a path is null where a step is: no such record with a value there
+        self.beyond(place, &relation, rest, check)
+    }
+
+    /// The rest of a path, over a relation. A path is null where a step is: no such record with a value there.
+    pub fn beyond(
+        &mut self,
+        place: &Place<'_>,
+        relation: &Relation<'_>,
+        rest: &[&str],
+        check: &Check,
+    ) -> Result<Condition, Wrong> {
         match check {
             Check::IsNull => {
-                Ok(self.follow(place, &relation, |this, there| this.path(there, rest, &Check::IsNotNull))?.not())
+                Ok(self.follow(place, relation, |this, there| this.path(there, rest, &Check::IsNotNull))?.not())
             }
-            _ => self.follow(place, &relation, |this, there| this.path(there, rest, check)),
+            _ => self.follow(place, relation, |this, there| this.path(there, rest, check)),
         }
     }
 
@@ -153,7 +166,7 @@ impl Compiler<'_> {
             return Err(nobody_refers(place.shape, name, &all));
         };
         let there = Self::step(place, found.shape)?;
-        let mut refers = there.column(found.relation.id, 0)?.eq(place.id());
+        let mut refers = self.refers(&there, &found.relation, place.id())?;
         if let Some(kind) = found.relation.kind {
             refers = refers.and(there.column(kind, 0)?.eq(&*place.shape.name));
         }
@@ -180,7 +193,14 @@ impl Compiler<'_> {
                     continue;
                 }
             };
-            let id = there.id().eq(at.column(relation.id, 0)?);
+            if let Some(field) = relation.key.filter(|_| self.cx.known_at.is_none()) {
+                any = any.add(self.refers_among(at, field, self.found(&there, By::Any, condition)));
+                continue;
+            }
+            let id = there.id().eq(match relation.key {
+                Some(field) => field.value(self.cx.backend(), &at.alias),
+                None => at.column(relation.id, 0)?,
+            });
             let mut one = Condition::all().add(self.exists(&there, By::Id, id, condition));
             if let Some(kind) = relation.kind {
                 one = one.add(at.column(kind, 0)?.eq(&*target.name));
@@ -204,14 +224,16 @@ impl Compiler<'_> {
 
     /// A record that the actor may see is there.
     fn exists(&self, there: &Place<'_>, by: By, linked: Expr, condition: Condition) -> Expr {
-        let visible = within(self.cx, there.shape, there.alias.clone());
-        Expr::exists(
-            Query::select()
-                .expr(Expr::val(1))
-                .from(rows(self.cx, there.shape, there.alias.clone(), by))
-                .cond_where(visible.add(linked).add(condition))
-                .take(),
-        )
+        Expr::exists(self.found(there, by, Condition::all().add(linked).add(condition)))
+    }
+
+    /// The ids of those that the actor may see.
+    fn found(&self, there: &Place<'_>, by: By, condition: Condition) -> SelectStatement {
+        Query::select()
+            .expr(there.id())
+            .from(rows(self.cx, there.shape, there.alias.clone(), by))
+            .cond_where(within(self.cx, there.shape, there.alias.clone()).add(condition))
+            .take()
     }
 
     fn leaf(&self, place: &Place<'_>, field: &Field, check: &Check) -> Result<Expr, Wrong> {
@@ -224,7 +246,7 @@ impl Compiler<'_> {
         Ok(settled(place, field, check, leaf))
     }
 
-    fn plain(&self, kind: &FieldType, column: Expr, check: &Check) -> Result<Expr, Wrong> {
+    pub fn plain(&self, kind: &FieldType, column: Expr, check: &Check) -> Result<Expr, Wrong> {
         let bind = |literal| bind(self.asked, kind, literal);
         let compare = |column: Expr, operator, literal| Ok(column.binary(operator, Expr::val(bind(literal)?)));
         match check {
@@ -273,7 +295,7 @@ impl Compiler<'_> {
     }
 
     fn missing(&self, place: &Place<'_>, name: &str) -> Wrong {
-        let fields = place.shape.field_names();
+        let fields = place.shape.field_names().chain(place.shape.custom.names());
         let names: Vec<&str> = fields.chain(relations(self.cx, place.shape).map(|relation| relation.name)).collect();
         let of = if place.depth > 0 { format!(" of {}", place.shape.name) } else { String::new() };
         (Code::UnknownField, format!("{}{of}", unknown("field", name, names)))
@@ -292,7 +314,7 @@ fn nobody_refers(shape: &Shape, name: &str, all: &[Referring<'_>]) -> Wrong {
 }
 
 /// Null is false; only a `NOT` above can tell.
-fn settled(place: &Place<'_>, field: &Field, check: &Check, leaf: Expr) -> Expr {
+pub(super) fn settled(place: &Place<'_>, field: &Field, check: &Check, leaf: Expr) -> Expr {
     let may_be_null = field.nullable && !matches!(check, Check::IsNull | Check::IsNotNull);
     if place.negated && may_be_null { Func::coalesce([leaf, Expr::val(false)]).into() } else { leaf }
 }

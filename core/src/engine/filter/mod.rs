@@ -52,6 +52,7 @@ mod compile;
 mod json;
 mod lex;
 mod money;
+mod own;
 mod parse;
 mod print;
 mod value;

@@ -1,0 +1,239 @@
+//! `custom_value`: custom values as filters, uniqueness and references find them, written with the records.
+
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
+
+use sea_orm::{
+    ConnectionTrait, JoinType, Value,
+    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
+};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::CustomField;
+use crate::{
+    context::Unit,
+    engine::{FieldType, Shape, store, visible},
+    error::{Code, Error, Result, Violation},
+};
+
+const COLUMNS: [&str; 11] =
+    ["tenant_id", "kind", "field_id", "record_id", "text", "num", "flag", "day", "time", "refers", "only"];
+/// Of typed values, in the order of the columns.
+const SLOTS: [&str; 6] = ["text", "num", "flag", "day", "time", "refers"];
+const ROWS_PER_STATEMENT: usize = 1000;
+
+/// What a write does to the custom values of one record, with its place in the slice.
+pub(in crate::engine) struct Change {
+    pub index: usize,
+    pub record: Uuid,
+    pub created: bool,
+    /// What needs no second look: nothing for a create or a restore.
+    pub before: Option<Json>,
+    /// `None` for one that is deleted.
+    pub after: Option<Json>,
+}
+
+impl Change {
+    /// The value of a field, where the write sets it anew.
+    fn fresh(&self, field: &CustomField) -> Option<&Json> {
+        let of = |values: &'_ Option<Json>| values.as_ref().and_then(|values| values.get(&*field.key)).cloned();
+        let now = self.after.as_ref()?.get(&*field.key)?;
+        (of(&self.before).as_ref() != Some(now)).then_some(now)
+    }
+}
+
+fn table() -> Alias {
+    Alias::new("custom_value")
+}
+
+fn col(name: &str) -> Expr {
+    Expr::col(Alias::new(name))
+}
+
+/// Two statements for up to a thousand values: the old ones go, the new ones come.
+pub(in crate::engine) async fn follow(unit: &Unit<'_>, shape: &Shape, changes: &[Change]) -> Result<()> {
+    let fields: Vec<_> = shape.custom.indexed().collect();
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let old: Vec<_> = changes.iter().filter(|change| !change.created).map(|change| change.record).collect();
+    for part in old.chunks(ROWS_PER_STATEMENT) {
+        let delete = Query::delete()
+            .from_table(table())
+            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+            .and_where(col("record_id").is_in(part.iter().copied()))
+            .take();
+        unit.txn.execute(&delete).await?;
+    }
+    let values = changes.iter().filter_map(|change| Some((change.record, change.after.as_ref()?)));
+    index_values(unit, shape, &fields, values).await
+}
+
+/// Puts the values of `fields` where filters find them.
+///
+/// # Errors
+/// `Conflict` where another writer has just stored a value that must be unique; the database.
+pub async fn index_values<'v>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    fields: &[&CustomField],
+    values: impl Iterator<Item = (Uuid, &'v Json)>,
+) -> Result<()> {
+    let rows: Vec<(Uuid, &CustomField, &Json)> = values
+        .flat_map(|(record, values)| {
+            fields.iter().filter_map(move |field| Some((record, *field, values.get(&*field.key)?)))
+        })
+        .collect();
+    for part in rows.chunks(ROWS_PER_STATEMENT) {
+        let mut insert = Query::insert();
+        insert.into_table(table()).columns(COLUMNS.map(Alias::new));
+        for (record, field, value) in part {
+            let (slot, _) = field.slot();
+            let mut row =
+                vec![Expr::val(unit.cx.tenant.id), Expr::val(&*shape.name), Expr::val(field.id), Expr::val(*record)];
+            row.extend(SLOTS.map(|name| if name == slot { Expr::val(field.bind(value)) } else { Expr::cust("null") }));
+            row.push(Expr::val(field.only(value)));
+            insert.values_panic(row);
+        }
+        unit.txn.execute(&insert).await.map_err(Error::from_write)?;
+    }
+    Ok(())
+}
+
+/// Takes out every value of a field.
+///
+/// # Errors
+/// The database.
+pub async fn forget_values(unit: &Unit<'_>, field: Uuid) -> Result<()> {
+    let delete = Query::delete()
+        .from_table(table())
+        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+        .and_where(col("field_id").eq(field))
+        .take();
+    unit.txn.execute(&delete).await?;
+    Ok(())
+}
+
+/// Candidates whose unique custom values another live record has, or another candidate. One statement a unique field.
+pub(in crate::engine) async fn duplicates(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    changes: &[Change],
+) -> Result<Vec<(usize, Violation)>> {
+    let mut broken = Vec::new();
+    for field in shape.custom.in_use().filter(|field| field.unique) {
+        let mut wanted: HashMap<String, &Change> = HashMap::new();
+        let mut refuse = |change: &Change, why: &str| {
+            broken.push((change.index, field.field.violation(Code::Duplicate, format!("must be unique: {why}"))));
+        };
+        for change in changes {
+            let Some(only) = change.fresh(field).and_then(|value| field.only(value)) else { continue };
+            match wanted.entry(only) {
+                Entry::Occupied(_) => refuse(change, "in this request"),
+                Entry::Vacant(place) => drop(place.insert(change)),
+            }
+        }
+        let keys: Vec<_> = wanted.keys().cloned().collect();
+        for part in keys.chunks(ROWS_PER_STATEMENT) {
+            let select = of_field(unit, field)
+                .columns(["only", "record_id"].map(Alias::new))
+                .and_where(col("only").is_in(part))
+                .take();
+            for found in unit.txn.query_all(&select).await? {
+                let (only, holder): (String, Uuid) = (found.try_get_by_index(0)?, found.try_get_by_index(1)?);
+                if let Some(change) = wanted.get(&only).filter(|change| change.record != holder) {
+                    refuse(change, &format!("record {holder} has it"));
+                }
+            }
+        }
+    }
+    Ok(broken)
+}
+
+fn of_field(unit: &Unit<'_>, field: &CustomField) -> SelectStatement {
+    Query::select()
+        .from(table())
+        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+        .and_where(col("field_id").eq(field.id))
+        .take()
+}
+
+/// Which records the caller sees have these values of a unique field, as [`CustomField::only`] has them.
+pub(in crate::engine) async fn holders(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    field: &CustomField,
+    keys: impl Iterator<Item = Value>,
+) -> Result<HashMap<Vec<Value>, Uuid>> {
+    let own = |name: &str| Expr::col((table(), Alias::new(name)));
+    let id = Expr::col((shape.table(), Alias::new("id")));
+    let select = visible(unit.cx, shape)
+        .exprs([own("only"), id.clone()])
+        .join(
+            JoinType::InnerJoin,
+            table(),
+            own("tenant_id").eq(unit.cx.tenant.id).and(own("field_id").eq(field.id)).and(own("record_id").eq(id)),
+        )
+        .and_where(own("only").is_in(keys))
+        .take();
+    let rows = unit.txn.query_all(&select).await?;
+    rows.iter().map(|row| Ok((vec![row.try_get_by_index::<String>(0)?.into()], row.try_get_by_index(1)?))).collect()
+}
+
+/// Candidates whose custom references lead nowhere. One statement a kind referred to.
+pub(in crate::engine) async fn dangling(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    changes: &[Change],
+) -> Result<Vec<(usize, Violation)>> {
+    let mut wanted: BTreeMap<&str, Vec<(usize, &CustomField, Uuid)>> = BTreeMap::new();
+    for field in shape.custom.in_use() {
+        let FieldType::Reference(kind) = &field.field.kind else { continue };
+        for change in changes {
+            let id = change.fresh(field).and_then(|value| value.as_str()?.parse().ok());
+            wanted.entry(kind).or_default().extend(id.map(|id| (change.index, field, id)));
+        }
+    }
+    let mut broken = Vec::new();
+    for (kind, wanted) in wanted {
+        let ids: HashSet<Uuid> = wanted.iter().map(|(_, _, id)| *id).collect();
+        let mut found = store::existing(unit, kind, ids).await?;
+        if *kind == *shape.name {
+            found.extend(changes.iter().map(|change| change.record));
+        }
+        let lost = wanted.into_iter().filter(|(_, _, id)| !found.contains(id));
+        broken.extend(lost.map(|(index, field, _)| {
+            let detail = format!("there is no such {kind}, or you may not see it");
+            (index, field.field.violation(Code::ReferenceNotFound, detail))
+        }));
+    }
+    Ok(broken)
+}
+
+/// How many live records of each kind refer to these by a custom field. One statement, where the tenant has such fields.
+pub(in crate::engine) async fn referrers(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    ids: &[Uuid],
+) -> Result<Vec<(Uuid, String, i64)>> {
+    let leads = |field: &CustomField| matches!(&field.field.kind, FieldType::Reference(kind) if *kind == shape.name);
+    if !unit.cx.tenant.kinds.shapes().any(|other| other.custom.all().any(leads)) {
+        return Ok(Vec::new());
+    }
+    let select = Query::select()
+        .columns(["refers", "kind"].map(Alias::new))
+        .expr(col("record_id").count())
+        .from(table())
+        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+        .and_where(col("refers").is_in(ids.iter().copied()))
+        .group_by_columns(["refers", "kind"].map(Alias::new))
+        .take();
+    let rows = unit.txn.query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            let kind: String = row.try_get_by_index(1)?;
+            let plural = unit.cx.kind(&kind).map_or(kind, |resource| resource.shape().plural.to_string());
+            Ok((row.try_get_by_index(0)?, plural, row.try_get_by_index(2)?))
+        })
+        .collect()
+}
