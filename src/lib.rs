@@ -16,6 +16,7 @@ use ripen_core::{
     error::{Error, Result},
     import::Import,
     jobs::{RunnerHandle, spawn_runner},
+    mass,
     ports::Sandbox,
     records,
     store::{Fence, Store},
@@ -89,6 +90,7 @@ pub fn serve(config: &Config, world: Arc<World>) -> Result<Server, StartError> {
         .map_err(|source| StartError::Listen { address: config.server.listen, source })?;
     let mut works = decisions::works();
     works.push(Arc::new(Import));
+    works.extend(mass::works());
     let runner = spawn_runner(world.clone(), works);
     Ok(Server { world, http, runner, drain: Duration::from_secs(config.server.drain_s) })
 }

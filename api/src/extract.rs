@@ -189,7 +189,8 @@ impl FromRequest for Readable {
     }
 }
 
-fn kind(cx: &Context, request: &HttpRequest, verb: Verb) -> Result<Kind, Problem> {
+/// The kind of record that the path names, where it takes part in the operation.
+pub(crate) fn kind(cx: &Context, request: &HttpRequest, verb: Verb) -> Result<Kind, Problem> {
     let app = app(request)?;
     let Ok(resource) = cx.resolve(request.match_info().query("kind")) else {
         return Err(app.document.not_here(request));

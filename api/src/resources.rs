@@ -4,6 +4,7 @@ mod aggregate;
 mod batch;
 mod composite;
 mod export;
+mod mass;
 mod merge;
 mod restore;
 mod search;
@@ -44,6 +45,10 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(aggregate.default_service(web::to(not_here)));
     let (batch, restore) = (web::post().to(batch::batch), web::post().to(restore::restore));
     cfg.service(web::resource("/v1/{kind}/batch").route(batch).default_service(web::to(not_here)));
+    for (name, route) in [("update", web::post().to(mass::update)), ("delete", web::post().to(mass::delete))] {
+        let many = web::resource(format!("/v1/{{kind}}/mass-{name}")).route(route);
+        cfg.service(many.default_service(web::to(not_here)));
+    }
     let merge = web::post().to(merge::merge);
     cfg.service(web::resource("/v1/{kind}/{id}/merge").route(merge).default_service(web::to(not_here)));
     cfg.service(web::resource("/v1/{kind}/{id}/restore").route(restore).default_service(web::to(not_here)));

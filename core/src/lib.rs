@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod idempotency;
 pub mod import;
 pub mod jobs;
+pub mod mass;
 pub mod metrics;
 pub mod ports;
 pub mod records;

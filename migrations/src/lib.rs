@@ -21,6 +21,7 @@ mod m20261125_000051_api_key;
 mod m20261125_000052_share;
 mod m20261125_000060_one_time_token;
 mod m20261125_000070_custom;
+mod m20261125_000080_mass;
 pub mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000052_share::Migration),
             Box::new(m20261125_000060_one_time_token::Migration),
             Box::new(m20261125_000070_custom::Migration),
+            Box::new(m20261125_000080_mass::Migration),
         ]
     }
 }

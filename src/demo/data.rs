@@ -7,7 +7,8 @@ use ripen_core::{
         read::{self, ListQuery},
     },
     error::{Error, Result},
-    import::{Upload, report},
+    import::Upload,
+    jobs::report,
 };
 use serde_json::{Value as Json, json};
 use uuid::Uuid;

@@ -195,7 +195,7 @@ fn dirt_costs_its_row_and_no_more() {
         assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
         let text = String::from_utf8(csv.bytes).unwrap();
         assert!(
-            text.starts_with("line,severity,column,field,value,code,detail\r\n4,error,,,,unreadable_row,"),
+            text.starts_with("line,severity,column,field,value,code,detail,record_id\r\n4,error,,,,unreadable_row,"),
             "{text}"
         );
 

@@ -27,6 +27,7 @@ mod hostile;
 mod idempotency;
 mod imports;
 mod limits;
+mod mass;
 mod matrix;
 mod merges;
 mod one_time;

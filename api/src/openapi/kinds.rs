@@ -4,6 +4,7 @@ mod aggregate;
 mod batch;
 mod composite;
 mod export;
+mod mass;
 mod search;
 mod text;
 
@@ -53,6 +54,7 @@ fn describe_kind(shape: &Shape, paths: &mut Map<String, Json>, schemas: &mut Map
         }
     }
     batch::describe(shape, &title, paths, schemas);
+    mass::describe(shape, &title, paths);
     schemas.insert(title, readable(shape));
     paths.insert(format!("/v1/{}", shape.plural), many.into());
     paths.insert(format!("/v1/{}/{{id}}", shape.plural), one.into());

@@ -9,8 +9,8 @@ use futures::stream;
 use ripen_core::{
     context::Context,
     error::{Error, Result},
-    import::{Print, report},
-    jobs,
+    jobs::{self, Print, report},
+    mass::undo,
 };
 use utoipa::OpenApi;
 use uuid::Uuid;
@@ -27,15 +27,17 @@ type Answer = Result<HttpResponse, Problem>;
 const PAGE: u64 = 1000;
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
-    cfg.route("/v1/jobs/{id}/cancel", web::post().to(cancel)).route("/v1/jobs/{id}/errors", web::get().to(errors));
+    cfg.route("/v1/jobs/{id}/cancel", web::post().to(cancel))
+        .route("/v1/jobs/{id}/errors", web::get().to(errors))
+        .route("/v1/jobs/{id}/undo", web::post().to(undo_job));
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(cancel, errors))]
+#[openapi(paths(cancel, errors, undo_job))]
 pub(crate) struct Doc;
 
 /// The answer to a request that long work follows.
-pub(super) async fn accepted(cx: &Context, job: Uuid) -> Answer {
+pub(crate) async fn accepted(cx: &Context, job: Uuid) -> Answer {
     let place = (header::LOCATION, format!("/v1/jobs/{job}"));
     Ok(record(cx, "job", job, HttpResponse::build(StatusCode::ACCEPTED).insert_header(place)).await?)
 }
@@ -53,9 +55,24 @@ async fn cancel(caller: Caller, id: Id, parameters: Parameters) -> Answer {
     Ok(record(&caller, "job", job.id, &mut HttpResponse::Ok()).await?)
 }
 
-/// The rows that an import refused or found odd
+/// Undo a job
 ///
-/// By line: `line, severity, column, field, value, code, detail`. In CSV a cell that a spreadsheet would take for a
+/// A job that puts back what an import, a mass update, a mass delete or an undo has written: what it made is deleted, what it
+/// changed is as it was, what it deleted is restored. Only what nobody has changed since: the rest is left as it is and named
+/// at `/v1/jobs/{id}/errors` of the undo. Every step needs the right of its own.
+#[utoipa::path(post, path = "/v1/jobs/{id}/undo", operation_id = "undo_job", tag = "jobs",
+    params(("id" = Uuid, Path, description = "The job.")), extensions(("x-right" = json!("job:cancel"))),
+    responses((status = 202, description = "The job that undoes it.", body = ref("#/components/schemas/Job"),
+        headers(("Location" = String, description = "The job."))),
+        (status = 409, description = "It has not ended, or is of a kind that is not undone.")))]
+async fn undo_job(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+    let [] = parameters.take([])?;
+    accepted(&caller, undo::ask(&caller, id.0).await?).await
+}
+
+/// The rows that a job refused or found odd
+///
+/// By line of an import's file, or by place: `line, severity, column, field, value, code, detail, record_id`. In CSV a cell that a spreadsheet would take for a
 /// formula begins with an apostrophe.
 #[utoipa::path(get, path = "/v1/jobs/{id}/errors", operation_id = "list_job_errors", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job."),

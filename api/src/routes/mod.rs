@@ -7,7 +7,7 @@ mod auth;
 mod changes;
 mod custom;
 mod imports;
-mod jobs;
+pub(crate) mod jobs;
 mod limits;
 mod merges;
 mod plugins;

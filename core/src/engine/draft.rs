@@ -159,6 +159,15 @@ pub fn merge(target: Json, patch: &Json) -> Json {
     Json::Object(target)
 }
 
+/// The patch that makes `wanted` of `present`: what is there and not wanted is null in it.
+pub fn replacing(present: &Json, wanted: &Json) -> Json {
+    let (Json::Object(present), Json::Object(wanted)) = (present, wanted) else { return wanted.clone() };
+    let gone = present.keys().filter(|key| !wanted.contains_key(*key)).map(|key| (key.clone(), Json::Null));
+    let kept =
+        wanted.iter().map(|(key, value)| (key.clone(), replacing(present.get(key).unwrap_or(&Json::Null), value)));
+    gone.chain(kept).collect()
+}
+
 /// A create may bring its own id, so that a client can retry safely: a UUIDv7, not one that sorts anywhere.
 pub(super) fn own_id(data: &Map<String, Json>) -> Result<(), Violation> {
     match data.get("id").and_then(Json::as_str).and_then(|id| id.parse::<Uuid>().ok()) {

@@ -10,11 +10,11 @@ use sea_orm::{
     sea_query::{Alias, Expr, ExprTrait, IntoIden, Query},
 };
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::{
-    Change, Field, FieldType, Shape,
+    Change, Field, FieldType, Row, Shape,
     cell::json_cell,
     cursor::Cursor,
     history::{self, Mark},
@@ -84,8 +84,6 @@ impl Serialize for Changed<'_> {
         serializer.collect_map(self.0.iter().map(|(name, values)| (name, values)))
     }
 }
-
-type Row = Map<String, Json>;
 
 impl<'a> Feed<'a> {
     /// `kind`: names of kinds with commas between; without it, every kind the reader may read.

@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, Order,
-    sea_query::{Alias, Expr, ExprTrait, IntoIden, LockType, Query},
+    ConnectionTrait, Order,
+    sea_query::{Alias, Expr, ExprTrait, IntoIden, Query},
 };
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::{
-    Field, FieldAccess, FieldType, Operation, Record, Resource, Scope, Shape, Since, cell::json_cell, changeable,
-    custom::CUSTOM, load,
+    Field, FieldAccess, FieldType, Operation, Record, Resource, Row, Scope, Shape, Since, custom::CUSTOM, load, locked,
+    patch,
 };
 use crate::{
     access::{self, Verb},
@@ -119,7 +119,7 @@ pub async fn merge(cx: &Context, resource: &dyn Resource, into: Uuid, wish: &Wis
     let after = taken(shape, &stays, &goes, wish, into);
     let before = values(shape, &stays, after.keys());
     if !after.is_empty() {
-        let (data, since) = (patch(&after), Since::default());
+        let (data, since) = (patch(shape, &stays, &after), Since::default());
         one(resource, &unit, Operation::Update { id: into, version: None, data, since }).await?;
     }
     let part = unit.as_server(&server).await?;
@@ -127,28 +127,6 @@ pub async fn merge(cx: &Context, resource: &dyn Resource, into: Uuid, wish: &Wis
     part.merge().await?;
     unit.commit().await?;
     Ok(id)
-}
-
-type Row = Map<String, Json>;
-
-/// The rows of records that the actor may change, by column, locked until the unit ends.
-async fn locked(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Row>> {
-    let mut select = changeable(unit.cx, shape)
-        .columns(shape.columns.iter().map(|column| Alias::new(column.name.as_str())))
-        .and_where(Expr::col(Alias::new("id")).is_in(ids.iter().copied()))
-        .order_by(Alias::new("id"), Order::Asc)
-        .take();
-    if unit.cx.backend() == DbBackend::Postgres {
-        select.lock(LockType::Update);
-    }
-    let id = shape.column("id").unwrap_or(usize::MAX);
-    let mut rows = BTreeMap::new();
-    for row in unit.txn.query_all(&select).await? {
-        let cell = |(i, column): (usize, &super::Column)| Ok((column.name.clone(), json_cell(&row, i, &column.kind)?));
-        let cells = shape.columns.iter().enumerate().map(cell).collect::<Result<Row>>()?;
-        rows.insert(row.try_get_by_index(id)?, cells);
-    }
-    Ok(rows)
 }
 
 /// What the record that stays takes from the other: the fields that are wished for, and those that it lacks.
@@ -164,21 +142,6 @@ fn taken(shape: &Shape, stays: &Row, goes: &Row, wish: &Wish, into: Uuid) -> BTr
         }
     }
     taken
-}
-
-/// What sets these fields, by their names.
-fn patch(values: &BTreeMap<String, Json>) -> Map<String, Json> {
-    let mut patch = Map::new();
-    for (name, value) in values {
-        match name.split_once('.') {
-            Some((CUSTOM, key)) => {
-                let own = patch.entry(CUSTOM).or_insert_with(|| json!({}));
-                own.as_object_mut().map(|own| own.insert(key.to_owned(), value.clone()));
-            }
-            _ => drop(patch.insert(name.clone(), value.clone())),
-        }
-    }
-    patch
 }
 
 fn values<'n>(shape: &Shape, row: &Row, names: impl Iterator<Item = &'n String>) -> BTreeMap<String, Json> {
@@ -258,7 +221,7 @@ fn leads(unit: &Unit<'_>, other: &Shape, field: &Field) -> Expr {
 async fn lead(part: &Unit<'_>, other: &dyn Resource, field: &str, ids: &[Uuid], to: Option<Uuid>) -> Result<()> {
     for ids in ids.chunks(SLICE) {
         let update = |id: &Uuid| {
-            let data = patch(&BTreeMap::from([(field.to_owned(), json!(to))]));
+            let data = patch(other.shape(), &Row::new(), &BTreeMap::from([(field.to_owned(), json!(to))]));
             Operation::Update { id: *id, version: None, data, since: Since::default() }
         };
         let verdicts = other.write(part, ids.iter().map(update).collect()).await?;
@@ -307,13 +270,15 @@ pub async fn undo(cx: &Context, id: Uuid) -> Result<()> {
     if merge.undone_at.is_some() {
         return Err(Error::conflict(Code::InvalidState, "the merge was undone before"));
     }
-    let changed = changed(&unit, resource.shape(), &merge).await?;
+    let stays = locked(&unit, resource.shape(), &[merge.subject_id]).await?.remove(&merge.subject_id);
+    let changed = changed(&unit, resource.shape(), stays.as_ref(), &merge).await?;
     if !changed.is_empty() {
         let detail = "what was merged has been changed since".to_owned();
         return Err(Error::Conflict { code: Code::Conflict, detail, errors: changed });
     }
     if !merge.before.0.is_empty() {
-        let (data, since) = (patch(&merge.before.0), Since::default());
+        let stays = stays.unwrap_or_default();
+        let (data, since) = (patch(resource.shape(), &stays, &merge.before.0), Since::default());
         one(&**resource, &unit, Operation::Update { id: merge.subject_id, version: None, data, since }).await?;
     }
     one(&**resource, &unit, Operation::Restore { id: merge.merged_id, version: None }).await?;
@@ -331,14 +296,13 @@ pub async fn undo(cx: &Context, id: Uuid) -> Result<()> {
 }
 
 /// What is no longer as the merge left it.
-async fn changed(unit: &Unit<'_>, shape: &Shape, merge: &merge::Model) -> Result<Vec<Violation>> {
+async fn changed(unit: &Unit<'_>, shape: &Shape, stays: Option<&Row>, merge: &merge::Model) -> Result<Vec<Violation>> {
     let wrong = |pointer: String, detail: String| Violation { pointer, code: Code::Conflict, detail };
-    let mut rows = locked(unit, shape, &[merge.subject_id]).await?;
-    let Some(row) = rows.remove(&merge.subject_id) else {
+    let Some(row) = stays else {
         return Ok(vec![wrong("/subject_id".to_owned(), "is not there any more, or not yours to change".to_owned())]);
     };
     let mut changed = Vec::new();
-    for (name, now) in values(shape, &row, merge.after.0.keys()) {
+    for (name, now) in values(shape, row, merge.after.0.keys()) {
         if merge.after.0.get(&name) != Some(&now) {
             changed.push(wrong(format!("/{name}"), format!("is now {now}")));
         }

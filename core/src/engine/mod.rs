@@ -35,11 +35,11 @@ mod write;
 
 pub use self::{
     cell::{bind_cell, read_cell},
-    draft::merge as merge_patch,
+    draft::{merge as merge_patch, replacing},
     field::{Field, FieldAccess, FieldType, date, instant, print_instant},
     history::{Change, adopt, changes, lag},
     intervals::{Interval, Move, move_intervals},
-    other::{follow_up, load, writable_ids},
+    other::{Row, follow_up, load, locked, patch, writable_ids},
     past::known,
     record::{Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written, typed},

@@ -1,15 +1,19 @@
 //! What the rules and effects of a kind do with other records.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, FromQueryResult,
+    ConnectionTrait, DbBackend, FromQueryResult, Order,
     sea_query::{Alias, Expr, ExprTrait, IntoIden, LockType, Query},
 };
+use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::{
-    Operation, Record, Shape,
+    Column, Operation, Record, Shape,
+    cell::json_cell,
+    custom::CUSTOM,
+    replacing,
     visible::{changeable, visible, writable},
     write::id_of,
 };
@@ -67,6 +71,49 @@ pub(super) async fn fetch<R: Record>(
         }
     }
     Ok(rows)
+}
+
+/// A record as JSON, by column.
+pub type Row = Map<String, Json>;
+
+/// The rows of records that the actor may change, locked until the unit ends.
+///
+/// # Errors
+/// The database.
+pub async fn locked(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Row>> {
+    let id = shape.column("id").unwrap_or(usize::MAX);
+    let mut rows = BTreeMap::new();
+    for part in ids.chunks(1000) {
+        let mut select = changeable(unit.cx, shape)
+            .columns(shape.columns.iter().map(|column| Alias::new(column.name.as_str())))
+            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()))
+            .order_by(Alias::new("id"), Order::Asc)
+            .take();
+        if unit.cx.backend() == DbBackend::Postgres {
+            select.lock(LockType::Update);
+        }
+        for row in unit.txn.query_all(&select).await? {
+            let cell = |(i, column): (usize, &Column)| Ok((column.name.clone(), json_cell(&row, i, &column.kind)?));
+            let cells = shape.columns.iter().enumerate().map(cell).collect::<Result<Row>>()?;
+            rows.insert(row.try_get_by_index(id)?, cells);
+        }
+    }
+    Ok(rows)
+}
+
+/// What gives the fields of a record these values whole, by their names, those of custom fields dotted.
+pub fn patch(shape: &Shape, present: &Row, values: &BTreeMap<String, Json>) -> Map<String, Json> {
+    let mut patch = Map::new();
+    for (name, value) in values {
+        if let Some((CUSTOM, key)) = name.split_once('.') {
+            let own = patch.entry(CUSTOM).or_insert_with(|| json!({}));
+            own.as_object_mut().map(|own| own.insert(key.to_owned(), value.clone()));
+        } else {
+            let now = shape.stored_field(name).map(|field| field.encode(&shape.columns, present));
+            patch.insert(name.clone(), replacing(&now.unwrap_or_default(), value));
+        }
+    }
+    patch
 }
 
 /// The records of kind `R` with these ids, as far as the actor may see them: for rules that look at other rows.

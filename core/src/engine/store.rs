@@ -283,7 +283,7 @@ pub(super) async fn still_seen(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> 
     Err(Error::Invalid(vec![Violation { pointer: String::new(), code: Code::OutsideYourReach, detail }]))
 }
 
-/// How many live records of each kind refer to these: they must go first. One statement, and one where custom fields may
+/// How many live records of each kind, these apart, refer to these: they must go first. One statement, and one where custom fields may
 /// refer to the kind.
 pub(super) async fn referrers(
     unit: &Unit<'_>,
@@ -294,7 +294,7 @@ pub(super) async fn referrers(
     for other in unit.cx.tenant.kinds.shapes() {
         for (field, _) in other.references().filter(|(f, kind)| **kind == *shape.name && f.name != "created_by") {
             let column = Alias::new(field.name.as_str());
-            let select = Query::select()
+            let mut select = Query::select()
                 .expr_as(Expr::val(&*other.plural), Alias::new("kind"))
                 .expr_as(Expr::col(column.clone()), Alias::new("referred"))
                 .expr_as(Expr::col(Alias::new("id")).count(), Alias::new("n"))
@@ -305,6 +305,9 @@ pub(super) async fn referrers(
                 .and_where(Expr::col(column.clone()).is_in(ids.iter().copied()))
                 .group_by_col(column)
                 .take();
+            if other.name == shape.name {
+                select.and_where(Expr::col(Alias::new("id")).is_not_in(ids.iter().copied()));
+            }
             match &mut union {
                 Some(all) => {
                     all.union(sea_orm::sea_query::UnionType::All, select);

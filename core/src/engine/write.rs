@@ -1,6 +1,6 @@
 //! The one way a record is written: draft -> whole candidate -> rules -> rows, log and effects, in the caller's unit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{Iterable, ModelTrait, Value, sea_query::InsertStatement};
 use serde_json::{Map, Value as Json};
@@ -287,21 +287,23 @@ async fn still_referenced<R: Record>(
     candidates: &[Candidate<R::Model>],
 ) -> Result<Vec<(usize, Error)>> {
     let leaving = candidates.iter().filter(|c| c.deletes);
-    let leaving = leaving.map(|c| Ok((id_of::<R>(&c.after)?, c.index))).collect::<Result<Vec<_>>>()?;
-    if leaving.is_empty() {
-        return Ok(Vec::new());
+    let mut leaving = leaving.map(|c| Ok((id_of::<R>(&c.after)?, c.index))).collect::<Result<BTreeMap<_, _>>>()?;
+    let mut refused = Vec::new();
+    while !leaving.is_empty() {
+        let ids: Vec<_> = leaving.keys().copied().collect();
+        let counts = store::referrers(unit, shape, &ids).await?;
+        if counts.is_empty() {
+            break;
+        }
+        // those that stay hold what they refer to
+        for (id, by) in counts {
+            let Some(index) = leaving.remove(&id) else { continue };
+            let by: Vec<_> = by.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+            let detail = format!("{} {id} is still referred to by {}", shape.name, by.join(", "));
+            refused.push((index, Error::conflict(Code::StillReferenced, detail)));
+        }
     }
-    let ids: Vec<_> = leaving.iter().map(|(id, _)| *id).collect();
-    let mut counts = store::referrers(unit, shape, &ids).await?;
-    Ok(leaving
-        .into_iter()
-        .filter_map(|(id, index)| {
-            let counts = counts.remove(&id)?;
-            let by_kind: Vec<_> = counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-            let detail = format!("{} {id} is still referred to by {}", shape.name, by_kind.join(", "));
-            Some((index, Error::conflict(Code::StillReferenced, detail)))
-        })
-        .collect())
+    Ok(refused)
 }
 
 /// The log, the words to be found by, the ownership intervals and the kind's own effects.

@@ -4,7 +4,6 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     read,
-    report::RowError,
     source::Cell,
     spec::Spec,
     target::{Began, Place, Source, Target},
@@ -13,6 +12,7 @@ use crate::{
     context::Tenant,
     engine::{FieldType, Since, export::guard::unguarded, instant},
     error::Code,
+    jobs::RowError,
 };
 
 /// A row on its way to a record.

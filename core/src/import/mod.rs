@@ -9,10 +9,8 @@ mod deferred;
 mod draft;
 mod lookup;
 mod page;
-mod print;
 mod read;
 mod refer;
-pub mod report;
 mod source;
 mod spec;
 pub(crate) mod split;
@@ -31,18 +29,18 @@ use self::{
     split::Position,
     tally::Tally,
 };
-pub use self::{print::Print, spec::Spec, upload::Upload};
+pub use self::{spec::Spec, upload::Upload};
 use crate::{
     access,
     engine::Resource,
     error::{Error, Result},
-    jobs::{Running, Work},
+    jobs::{Running, Work, report},
 };
 
 /// The kind of job.
 pub const IMPORT: &str = "import";
 /// The right to bring history: times and people that the server would set.
-const HISTORY: &str = "import:history";
+pub(crate) const HISTORY: &str = "import:history";
 /// Rows a transaction.
 const PAGE: usize = 500;
 

@@ -10,7 +10,6 @@ use super::{
     deferred::{self, Waiting},
     draft::{Draft, text},
     lookup, refer,
-    report::RowError,
     source::Cell,
     spec::{Mode, Spec},
     tally::Tally,
@@ -20,6 +19,7 @@ use crate::{
     context::Unit,
     engine::{FieldAccess, Operation, Resource, Verdict},
     error::{Code, Error, Result},
+    jobs::RowError,
 };
 
 /// A row's line and its cells, or why it cannot be read.

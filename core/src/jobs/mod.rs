@@ -6,8 +6,10 @@
 //! Jobs are not in the change log themselves; what they write is, under the job's id as request id.
 
 pub mod input;
+mod print;
 mod problem;
 mod queue;
+pub mod report;
 mod runner;
 
 use std::time::Duration;
@@ -22,7 +24,9 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 pub use self::{
+    print::Print,
     problem::problem,
+    report::RowError,
     runner::{RunnerHandle, Running, spawn_runner},
 };
 use crate::{

@@ -226,6 +226,7 @@ pub(in crate::engine) async fn referrers(
         .from(table())
         .and_where(col("tenant_id").eq(unit.cx.tenant.id))
         .and_where(col("refers").is_in(ids.iter().copied()))
+        .and_where(col("record_id").is_not_in(ids.iter().copied()))
         .group_by_columns(["refers", "kind"].map(Alias::new))
         .take();
     let rows = unit.txn.query_all(&select).await?;

@@ -13,7 +13,7 @@ pub enum Print {
     Ndjson,
 }
 
-const HEADER: [&str; 7] = ["line", "severity", "column", "field", "value", "code", "detail"];
+const HEADER: [&str; 8] = ["line", "severity", "column", "field", "value", "code", "detail", "record_id"];
 
 impl Print {
     /// # Errors
@@ -55,10 +55,12 @@ impl Print {
             return Ok(text);
         }
         let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-        for RowError { line, severity, column, field, value, code, detail } in errors {
+        for RowError { line, severity, column, field, value, code, detail, record_id } in errors {
             let texts = [Some(severity), column.as_ref(), field.as_ref(), value.as_ref(), Some(code), Some(detail)];
             let cells = texts.map(|text| guarded(text.map_or("", String::as_str)).into_owned());
-            csv.write_record([line.to_string()].iter().chain(&cells)).map_err(|source| broken(source.into()))?;
+            let record = record_id.map(|id| id.to_string()).unwrap_or_default();
+            csv.write_record([line.to_string()].iter().chain(&cells).chain([&record]))
+                .map_err(|source| broken(source.into()))?;
         }
         csv.into_inner().map_err(|source| broken(source.to_string().into()))
     }
@@ -72,7 +74,7 @@ mod tests {
     fn cells_of_the_file_are_no_formulas_in_the_report() {
         let error = RowError::error(7, Code::InvalidValue, "is no name").at("name", Some("@col"), Some("=1+\"2\""));
         let text = String::from_utf8(Print::Csv.rows(std::slice::from_ref(&error)).unwrap()).unwrap();
-        assert_eq!(text, "7,error,'@col,name,\"'=1+\"\"2\"\"\",invalid_value,is no name\r\n");
+        assert_eq!(text, "7,error,'@col,name,\"'=1+\"\"2\"\"\",invalid_value,is no name,\r\n");
         let text = String::from_utf8(Print::Ndjson.rows(&[error]).unwrap()).unwrap();
         let row: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((row["value"].as_str(), row["line"].as_i64()), (Some("=1+\"2\""), Some(7)));

@@ -8,19 +8,20 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use super::problem;
 use crate::{
     context::{Context, Unit},
     error::{Code, Error, Result},
-    jobs,
 };
 
 const ROWS_PER_STATEMENT: usize = 250;
 /// Characters kept of a value that was refused.
 const VALUE: usize = 200;
 
-/// One thing wrong (or odd) with one row of the file.
+/// One thing wrong (or odd) with one row of the file, or one record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RowError {
+    /// Of the file; without one, the place among the records in the order in which the job took them.
     pub line: i64,
     /// `error`: the row was refused; `warning`: it was accepted.
     pub severity: String,
@@ -30,6 +31,8 @@ pub struct RowError {
     pub value: Option<String>,
     pub code: String,
     pub detail: String,
+    /// The record, where the job was about records that were there.
+    pub record_id: Option<Uuid>,
 }
 
 impl RowError {
@@ -42,6 +45,7 @@ impl RowError {
             value: None,
             code: code.name(),
             detail: detail.into(),
+            record_id: None,
         }
     }
 
@@ -58,6 +62,12 @@ impl RowError {
         self
     }
 
+    /// Why a write refused a record that was there, one a violation.
+    pub fn of_record(line: u64, record: Uuid, error: &Error) -> Vec<Self> {
+        let named = |(field, error)| Self { field, record_id: Some(record), ..error };
+        Self::of(line, error).into_iter().map(named).collect()
+    }
+
     /// Why a write refused the row, one a violation.
     pub fn of(line: u64, error: &Error) -> Vec<(Option<String>, Self)> {
         if let Error::Invalid(violations) = error {
@@ -69,7 +79,7 @@ impl RowError {
                 })
                 .collect();
         }
-        let problem = jobs::problem(error);
+        let problem = problem(error);
         let text = |key: &str| problem.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
         vec![(None, Self { code: text("code"), ..Self::error(line, Code::Internal, text("detail")) })]
     }
@@ -79,10 +89,13 @@ fn table() -> Alias {
     Alias::new("job_row_error")
 }
 
-const COLUMNS: [&str; 7] = ["line", "severity", "column_name", "field", "value", "code", "detail"];
+const COLUMNS: [&str; 8] = ["line", "severity", "column_name", "field", "value", "code", "detail", "record_id"];
 
 /// Keeps rows' errors with the page they are of. `errors` of one line are all here.
-pub(super) async fn keep(unit: &Unit<'_>, job: Uuid, errors: Vec<RowError>) -> Result<()> {
+///
+/// # Errors
+/// The database.
+pub async fn keep(unit: &Unit<'_>, job: Uuid, errors: Vec<RowError>) -> Result<()> {
     let mut numbered = Vec::with_capacity(errors.len());
     let mut last = (i64::MIN, 0_i64);
     for error in errors {
@@ -93,7 +106,7 @@ pub(super) async fn keep(unit: &Unit<'_>, job: Uuid, errors: Vec<RowError>) -> R
         let mut insert = Query::insert();
         insert.into_table(table()).columns(["tenant_id", "job_id", "n"].into_iter().chain(COLUMNS).map(Alias::new));
         for (n, error) in part {
-            let RowError { line, severity, column, field, value, code, detail } = error.clone();
+            let RowError { line, severity, column, field, value, code, detail, record_id } = error.clone();
             insert.values_panic([
                 Expr::val(unit.cx.tenant.id),
                 Expr::val(job),
@@ -105,6 +118,7 @@ pub(super) async fn keep(unit: &Unit<'_>, job: Uuid, errors: Vec<RowError>) -> R
                 Expr::val(value),
                 Expr::val(code),
                 Expr::val(detail),
+                Expr::val(record_id),
             ]);
         }
         unit.txn.execute(&insert).await?;
@@ -115,7 +129,7 @@ pub(super) async fn keep(unit: &Unit<'_>, job: Uuid, errors: Vec<RowError>) -> R
 /// A job's row errors by line, a page after `after`: the errors, and where the next page begins.
 ///
 /// # Errors
-/// The database. Whether the actor may see the job is for the caller to ask ([`jobs::find`]).
+/// The database. Whether the actor may see the job is for the caller to ask ([`find`](super::find)).
 pub async fn page(cx: &Context, job: Uuid, after: (i64, i64), limit: u64) -> Result<(Vec<RowError>, (i64, i64))> {
     let col = |name: &str| Expr::col(Alias::new(name));
     let (line, n) = after;
@@ -151,5 +165,6 @@ fn read(row: &QueryResult) -> Result<RowError> {
         value: row.try_get("", "value")?,
         code: row.try_get("", "code")?,
         detail: row.try_get("", "detail")?,
+        record_id: row.try_get("", "record_id")?,
     })
 }

@@ -1,0 +1,49 @@
+//! `POST /v1/{kind}/mass-update` and `../mass-delete`.
+
+use ripen_core::{access::Verb, engine::Shape};
+use serde_json::{Map, Value as Json, json};
+
+use super::{operation, words};
+use crate::openapi::shared::{failing, schema, set};
+
+pub(super) fn describe(shape: &Shape, title: &str, paths: &mut Map<String, Json>) {
+    for (verb, name) in [(Verb::Update, "update"), (Verb::Delete, "delete")] {
+        if shape.verbs.contains(&verb) && shape.verbs.contains(&Verb::Create) {
+            paths.insert(format!("/v1/{}/mass-{name}", shape.plural), json!({"post": mass(shape, title, verb, name)}));
+        }
+    }
+}
+
+fn mass(shape: &Shape, title: &str, verb: Verb, name: &str) -> Json {
+    let plural = words(&shape.plural);
+    let (summary, what) = match verb {
+        Verb::Update => ("Change", "Sets the fields in `data` of"),
+        _ => ("Delete", "Deletes"),
+    };
+    let text = format!(
+        "{what} all {plural} that the filter keeps when it is asked for and that you may change, as a job: by the rules of \
+         single requests, each refusal at `/v1/jobs/{{id}}/errors`. `dry_run` tries it and keeps nothing. \
+         `POST /v1/jobs/{{id}}/undo` takes it back. Needs `job:read` too."
+    );
+    let id = format!("mass_{name}_{}", shape.plural.replace('-', "_"));
+    let mut operation = operation(shape, verb, &id, &format!("{summary} many {plural}"), &text);
+    let filter = json!({"description": "A filter, as text or as its tree.",
+        "anyOf": [{"type": "string", "example": "created_at < now()-365d"}, schema("Filter")]});
+    let mut properties = json!({"where": filter, "dry_run": {"type": "boolean", "default": false}});
+    let mut required = vec!["where"];
+    if verb == Verb::Update {
+        set(&mut properties, "data", schema(&format!("{title}Patch")));
+        required.push("data");
+    }
+    let body = json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties});
+    let content = json!({"application/json": {"schema": body}});
+    set(
+        &mut operation,
+        "requestBody",
+        json!({"required": true, "description": "Which, and what.", "content": content}),
+    );
+    let ok = json!({"202": {"description": "The job.", "content": {"application/json": {"schema": schema("Job")}},
+        "headers": {"Location": {"description": "The job.", "schema": {"type": "string"}}}}});
+    set(&mut operation, "responses", failing(ok, &["400", "401", "403", "413", "415", "422", "429", "500", "503"]));
+    operation
+}
