@@ -13,6 +13,7 @@ use ripen_core::{
     context::World,
     decisions,
     engine::{self, Registry, adopt},
+    erasure::Erase,
     error::{Error, Result},
     import::Import,
     jobs::{RunnerHandle, spawn_runner},
@@ -91,6 +92,7 @@ pub fn serve(config: &Config, world: Arc<World>) -> Result<Server, StartError> {
     let mut works = decisions::works();
     works.push(Arc::new(Import));
     works.extend(mass::works());
+    works.push(Arc::new(Erase));
     let runner = spawn_runner(world.clone(), works);
     Ok(Server { world, http, runner, drain: Duration::from_secs(config.server.drain_s) })
 }

@@ -3,6 +3,7 @@
 mod aggregate;
 mod batch;
 mod composite;
+mod erase;
 mod export;
 mod mass;
 mod merge;
@@ -49,6 +50,8 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
         let many = web::resource(format!("/v1/{{kind}}/mass-{name}")).route(route);
         cfg.service(many.default_service(web::to(not_here)));
     }
+    let erase = web::post().to(erase::erase);
+    cfg.service(web::resource("/v1/{kind}/{id}/erase").route(erase).default_service(web::to(not_here)));
     let merge = web::post().to(merge::merge);
     cfg.service(web::resource("/v1/{kind}/{id}/merge").route(merge).default_service(web::to(not_here)));
     cfg.service(web::resource("/v1/{kind}/{id}/restore").route(restore).default_service(web::to(not_here)));

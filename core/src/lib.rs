@@ -5,6 +5,7 @@ pub mod context;
 pub mod custom;
 pub mod decisions;
 pub mod engine;
+pub mod erasure;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzz;

@@ -29,7 +29,7 @@ impl Fuse {
 }
 
 /// Every row of every table, in an order of its own.
-async fn everything(server: &TestServer) -> Vec<String> {
+pub(crate) async fn everything(server: &TestServer) -> Vec<String> {
     let store = &server.world().store;
     let all = async |sql: String| {
         let rows = store.read.query_all_raw(Statement::from_string(store.backend, sql)).await.unwrap();

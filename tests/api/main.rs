@@ -20,6 +20,7 @@ mod corpora;
 mod crash;
 mod custom_fields;
 mod custom_objects;
+mod erasure;
 mod every_kind;
 mod export;
 mod fence;

@@ -56,6 +56,7 @@ const ACTIONS: &[(&str, &[Role])] = &[
     ("job:read", MANAGERS),
     ("me:read", EVERYONE),
     ("me:update", EVERYONE),
+    ("person:erase", ADMIN),
     ("plugin:create", ADMIN),
     ("plugin_run:create", ADMIN),
     ("plugin_run:simulate", MANAGERS),

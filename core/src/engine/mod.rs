@@ -9,6 +9,7 @@ mod cell;
 pub(crate) mod cursor;
 pub mod custom;
 mod draft;
+pub mod erase;
 mod expand;
 pub mod export;
 pub mod feed;

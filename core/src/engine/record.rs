@@ -47,6 +47,11 @@ pub trait Record:
     const LOGGED: bool = true;
     /// What `search` reads: fields of text or JSON. Names with a space between are read as one text, `last_name first_name`.
     const SEARCH: &'static [&'static str] = &[];
+    /// Fields that tell who a person is or what they said: what an erasure empties. Custom fields and `external_id` always
+    /// go along. Without any, records of the kind are not erased.
+    const PERSONAL: &'static [&'static str] = &[];
+    /// References to people that the personal fields of a record are about: it is erased with them.
+    const ABOUT: &'static [&'static str] = &[];
     /// A write may change what users may do, or the tenant's kinds: whatever is remembered of them is forgotten.
     const AFFECTS_ACCESS: bool = false;
     /// Column -> kind it refers to, beside `owner_id` and `created_by` (users).

@@ -65,6 +65,10 @@ pub struct Shape {
     pub logged: bool,
     /// See [`Record::SEARCH`].
     pub search: &'static [&'static str],
+    /// See [`Record::PERSONAL`].
+    pub personal: &'static [&'static str],
+    /// See [`Record::ABOUT`].
+    pub about: &'static [&'static str],
     pub columns: Vec<Column>,
     pub fields: Vec<Field>,
     /// Sets of fields whose values no two live records share.
@@ -105,6 +109,8 @@ impl Shape {
             merges: R::VERBS == Verb::ALL && !R::AFFECTS_ACCESS,
             logged: R::LOGGED,
             search: R::SEARCH,
+            personal: R::PERSONAL,
+            about: R::ABOUT,
             columns,
             fields,
             unique,

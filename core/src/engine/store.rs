@@ -115,7 +115,7 @@ pub(super) async fn insert_all(txn: &DatabaseTransaction, mut inserts: Vec<Inser
 }
 
 /// Multi-row insert; for updates an upsert that only takes rows at the version before. Answers with the rows taken.
-async fn put(db: &impl ConnectionTrait, shape: &Shape, rows: &[Row], exists: bool) -> Result<u64, DbErr> {
+pub(super) async fn put(db: &impl ConnectionTrait, shape: &Shape, rows: &[Row], exists: bool) -> Result<u64, DbErr> {
     let mut insert = Query::insert();
     insert.into_table(shape.table()).columns(shape.columns.iter().map(|column| Alias::new(column.name.as_str())));
     for row in rows {

@@ -132,6 +132,19 @@ impl Record for Entity {
     const REFERENCES: &'static [(&'static str, &'static str)] =
         &[("parent_id", "account"), ("referred_by_id", "account")];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("kind", "company"), ("lifecycle", "prospect")];
+    const PERSONAL: &'static [&'static str] = &[
+        "name",
+        "registration_id",
+        "tax_id",
+        "website",
+        "phone",
+        "billing_address",
+        "shipping_address",
+        "handles",
+        "opt_outs",
+        "needs",
+        "preferences",
+    ];
     const SEARCH: &'static [&'static str] = &["name", "registration_id", "tax_id", "website", "phone", "external_id"];
 
     fn example() -> Json {

@@ -83,6 +83,18 @@ impl Record for Entity {
     const SCOPE: Scope = Scope::Owner;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("account_id", "account")];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("name_order", "western")];
+    const PERSONAL: &'static [&'static str] = &[
+        "first_name",
+        "last_name",
+        "title",
+        "email",
+        "phone",
+        "other_emails",
+        "other_phones",
+        "birthday",
+        "handles",
+        "opt_outs",
+    ];
     const SEARCH: &'static [&'static str] =
         &["last_name first_name", "title", "email", "phone", "other_emails", "other_phones", "external_id"];
 

@@ -44,6 +44,7 @@ impl Record for Entity {
     const NAME: &'static str = "custom_record";
     const PLURAL: &'static str = "custom-records";
     const SCOPE: Scope = Scope::Owner;
+    const PERSONAL: &'static [&'static str] = &["name"];
     const SEARCH: &'static [&'static str] = &["name", "external_id"];
 
     fn example() -> Json {

@@ -139,6 +139,8 @@ impl Record for Entity {
     const NAME: &'static str = "interaction";
     const PLURAL: &'static str = "interactions";
     const SCOPE: Scope = Scope::Owner;
+    const PERSONAL: &'static [&'static str] = &["note", "outcome", "recording_reference", "source_key"];
+    const ABOUT: &'static [&'static str] = &["contact_id", "account_id"];
     const REFERENCES: &'static [(&'static str, &'static str)] =
         &[("account_id", "account"), ("contact_id", "contact"), ("opportunity_id", "opportunity")];
     const UNIQUE: &'static [&'static [&'static str]] = &[&["source", "source_key"]];

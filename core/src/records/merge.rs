@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{FromJsonQueryResult, entity::prelude::*};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
 
 use crate::{
@@ -33,12 +33,6 @@ pub struct AllMoved(pub Vec<Moved>);
 #[serde(transparent)]
 #[schema(value_type = Object)]
 pub struct Values(pub BTreeMap<String, Json>);
-
-impl Values {
-    pub fn map(&self) -> Map<String, Json> {
-        self.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-    }
-}
 
 /// Two records that were found to be one: what was taken, what was moved, and whether it was undone.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize, ToSchema)]
@@ -78,6 +72,8 @@ impl Record for Entity {
     const PLURAL: &'static str = "merges";
     const SCOPE: Scope = Scope::Subject;
     const VERBS: &'static [Verb] = Verb::READ;
+    const PERSONAL: &'static [&'static str] = &["before", "after"];
+    const ABOUT: &'static [&'static str] = &["subject_id", "merged_id"];
 
     fn example() -> Json {
         json!({"subject_kind": "account", "merged_id": "01939e2b-6c00-7000-8000-000000000001"})

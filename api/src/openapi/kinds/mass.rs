@@ -1,10 +1,13 @@
-//! `POST /v1/{kind}/mass-update` and `../mass-delete`.
+//! What becomes a job: `POST /v1/{kind}/mass-update`, `../mass-delete`, `../{id}/erase`.
 
-use ripen_core::{access::Verb, engine::Shape};
+use ripen_core::{
+    access::Verb,
+    engine::{Shape, erase::erasable},
+};
 use serde_json::{Map, Value as Json, json};
 
 use super::{operation, words};
-use crate::openapi::shared::{failing, schema, set};
+use crate::openapi::shared::{failing, parameter, schema, set};
 
 pub(super) fn describe(shape: &Shape, title: &str, paths: &mut Map<String, Json>) {
     for (verb, name) in [(Verb::Update, "update"), (Verb::Delete, "delete")] {
@@ -12,6 +15,32 @@ pub(super) fn describe(shape: &Shape, title: &str, paths: &mut Map<String, Json>
             paths.insert(format!("/v1/{}/mass-{name}", shape.plural), json!({"post": mass(shape, title, verb, name)}));
         }
     }
+    if erasable(shape) && shape.verbs.contains(&Verb::Create) {
+        paths.insert(format!("/v1/{}/{{id}}/erase", shape.plural), json!({"post": erase(shape)}));
+    }
+}
+
+fn erase(shape: &Shape) -> Json {
+    let name = words(&shape.name);
+    let text = format!(
+        "Empties what says who the {name} is and what is known of them: in the record, living or deleted, in what was merged \
+         into it, in interactions about it, in the change log and in rows that imports refused. Ids, times, amounts and references stay. \
+         The job's `result` counts what was emptied, and names where some of the texts are still found. There is no way \
+         back. Needs `{}:delete` and `job:read` too.",
+        shape.name
+    );
+    let id = format!("erase_{}", shape.name);
+    let mut operation = operation(shape, Verb::Delete, &id, &format!("Erase one {name}"), &text);
+    set(&mut operation, "x-right", "person:erase");
+    set(&mut operation, "parameters", json!([parameter("id")]));
+    set(&mut operation, "responses", failing(accepted(), &["400", "401", "403", "404", "422", "429", "500", "503"]));
+    operation
+}
+
+/// The answer to what becomes a job.
+fn accepted() -> Json {
+    json!({"202": {"description": "The job.", "content": {"application/json": {"schema": schema("Job")}},
+        "headers": {"Location": {"description": "The job.", "schema": {"type": "string"}}}}})
 }
 
 fn mass(shape: &Shape, title: &str, verb: Verb, name: &str) -> Json {
@@ -42,8 +71,10 @@ fn mass(shape: &Shape, title: &str, verb: Verb, name: &str) -> Json {
         "requestBody",
         json!({"required": true, "description": "Which, and what.", "content": content}),
     );
-    let ok = json!({"202": {"description": "The job.", "content": {"application/json": {"schema": schema("Job")}},
-        "headers": {"Location": {"description": "The job.", "schema": {"type": "string"}}}}});
-    set(&mut operation, "responses", failing(ok, &["400", "401", "403", "413", "415", "422", "429", "500", "503"]));
+    set(
+        &mut operation,
+        "responses",
+        failing(accepted(), &["400", "401", "403", "413", "415", "422", "429", "500", "503"]),
+    );
     operation
 }

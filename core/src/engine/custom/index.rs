@@ -57,14 +57,7 @@ pub(in crate::engine) async fn follow(unit: &Unit<'_>, shape: &Shape, changes: &
         return Ok(());
     }
     let old: Vec<_> = changes.iter().filter(|change| !change.created).map(|change| change.record).collect();
-    for part in old.chunks(ROWS_PER_STATEMENT) {
-        let delete = Query::delete()
-            .from_table(table())
-            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
-            .and_where(col("record_id").is_in(part.iter().copied()))
-            .take();
-        unit.txn.execute(&delete).await?;
-    }
+    forget_records(unit, &old).await?;
     let values = changes.iter().filter_map(|change| Some((change.record, change.after.as_ref()?)));
     index_values(unit, shape, &fields, values).await
 }
@@ -96,6 +89,19 @@ pub async fn index_values<'v>(
             insert.values_panic(row);
         }
         unit.txn.execute(&insert).await.map_err(Error::from_write)?;
+    }
+    Ok(())
+}
+
+/// Takes out every value of these records.
+pub(in crate::engine) async fn forget_records(unit: &Unit<'_>, records: &[Uuid]) -> Result<()> {
+    for part in records.chunks(ROWS_PER_STATEMENT) {
+        let delete = Query::delete()
+            .from_table(table())
+            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+            .and_where(col("record_id").is_in(part.iter().copied()))
+            .take();
+        unit.txn.execute(&delete).await?;
     }
     Ok(())
 }

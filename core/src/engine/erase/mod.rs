@@ -1,0 +1,294 @@
+//! A person erased: out of their record, of what is written about them, of the change log and of what imports refused, in one
+//! transaction, with a search of every table for what is left as its proof.
+//!
+//! This is the one writer of the past. A record stays as a shell: its id, its times, its amounts and whom it belongs to, so
+//! that sums and references hold. Fields that a kind declares as [`Record::PERSONAL`](super::Record::PERSONAL), custom fields
+//! and the key in another system are emptied; what may not be empty reads `erased`. Records of other kinds go along where
+//! they declare to be [`Record::ABOUT`](super::Record::ABOUT) it, and so does what was merged into it. Answers kept for an
+//! `Idempotency-Key` can be opened by that key alone, and are gone within a day: they are left.
+
+mod proof;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{
+    ColumnType, ConnectionTrait, DbBackend, Value,
+    sea_query::{Alias, Condition, Expr, ExprTrait, IntoIden, Query},
+};
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+pub use self::proof::Found;
+use super::{
+    Column, Shape,
+    cell::json_cell,
+    custom::{CUSTOM, forget_records},
+    history, read_cell, search, store,
+    visible::writable,
+};
+use crate::{
+    context::Unit,
+    error::{Code, Error, Result},
+};
+
+/// What stands where a value may not be missing.
+const ERASED: &str = "erased";
+/// Records that one erasure takes along.
+const MOST: usize = 10_000;
+
+/// What an erasure did, without a word of what it erased.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Erasure {
+    /// Kind -> records emptied.
+    pub records: BTreeMap<String, usize>,
+    /// Entries of the change log emptied.
+    pub changes: u64,
+    /// Rows that imports refused emptied.
+    pub refusals: u64,
+    /// Tables that were searched afterwards, and for how many different texts.
+    pub tables_searched: usize,
+    pub texts_searched: usize,
+    /// Where some of the texts still are: in records that are about somebody else, for somebody to look at.
+    pub found: Vec<Found>,
+}
+
+/// Whether records of the kind can be erased.
+pub fn erasable(shape: &Shape) -> bool {
+    !shape.personal.is_empty()
+}
+
+/// # Errors
+/// `NotFound`: there is no such record that the actor may change, living or deleted.
+pub async fn there(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<()> {
+    let table = shape.table();
+    let select = Query::select()
+        .column(Alias::new("id"))
+        .from(table.clone())
+        .cond_where(writable(unit.cx, shape, &table.into_iden()))
+        .and_where(col("id").eq(id))
+        .take();
+    unit.txn.query_one(&select).await?.map(drop).ok_or_else(|| Error::not_found(&shape.name, id))
+}
+
+/// Erases the person that the record is about, whether it lives or was deleted.
+///
+/// Cost: some ten statements for each kind that is involved, and one scan of each table.
+///
+/// # Errors
+/// As [`there`]; `Conflict` for more than 10,000 records.
+pub async fn erase(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<Erasure> {
+    there(unit, shape, id).await?;
+    let kinds = unit.cx.tenant.kinds.shapes();
+    let shapes: BTreeMap<&str, &Shape> = kinds.map(|shape| (&*shape.name, shape)).collect();
+    let (mut erasure, mut texts) = (Erasure::default(), BTreeSet::new());
+    for (kind, ids) in about(unit, &shapes, shape, id).await? {
+        let Some(shape) = shapes.get(kind.as_str()) else { continue };
+        let ids: Vec<_> = ids.into_iter().collect();
+        erasure.changes += log(unit, shape, &ids, &mut texts).await?;
+        records(unit, shape, &ids, &mut texts).await?;
+        erasure.records.insert(kind, ids.len());
+    }
+    texts.retain(|text| distinct(text));
+    erasure.refusals = proof::empty_refusals(unit, &texts).await?;
+    erasure.texts_searched = texts.len();
+    (erasure.tables_searched, erasure.found) = proof::search(unit, &texts).await?;
+    Ok(erasure)
+}
+
+fn col(name: &str) -> Expr {
+    Expr::col(Alias::new(name))
+}
+
+/// Everything about the person: kind -> records.
+async fn about(
+    unit: &Unit<'_>,
+    shapes: &BTreeMap<&str, &Shape>,
+    shape: &Shape,
+    id: Uuid,
+) -> Result<BTreeMap<String, BTreeSet<Uuid>>> {
+    let mut all: BTreeMap<String, BTreeSet<Uuid>> = BTreeMap::new();
+    let mut next = vec![(shape.name.to_string(), vec![id])];
+    let mut met = 0;
+    while let Some((kind, ids)) = next.pop() {
+        let known = all.entry(kind.clone()).or_default();
+        let fresh: Vec<_> = ids.into_iter().filter(|id| known.insert(*id)).collect();
+        met += fresh.len();
+        if met > MOST {
+            let detail = format!("more than {MOST} records are about {} {id}", shape.name);
+            return Err(Error::conflict(Code::InvalidState, detail));
+        }
+        if fresh.is_empty() {
+            continue;
+        }
+        for other in shapes.values().filter(|other| !other.about.is_empty()) {
+            next.push((other.name.to_string(), leading(unit, other, &kind, &fresh, "id").await?));
+        }
+        if let Some(merges) = shapes.get("merge") {
+            next.push((kind.clone(), leading(unit, merges, &kind, &fresh, "merged_id").await?));
+        }
+    }
+    Ok(all)
+}
+
+/// What `column` holds in the records of `other` that are about one of these.
+async fn leading(unit: &Unit<'_>, other: &Shape, kind: &str, ids: &[Uuid], column: &str) -> Result<Vec<Uuid>> {
+    let mut any = Condition::any();
+    for name in other.about {
+        let Some(field) = other.stored_field(name) else { continue };
+        let here = match &field.kind {
+            super::FieldType::Reference(target) => **target == *kind,
+            _ => other.column("subject_kind").is_some(),
+        };
+        if here {
+            any = any.add(col(name).is_in(ids.iter().copied()));
+        }
+    }
+    if any.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut select = Query::select();
+    select
+        .column(Alias::new(column))
+        .from(other.table())
+        .cond_where(other.rows(other.table()))
+        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+        .cond_where(any);
+    if other.column("subject_kind").is_some() {
+        select.and_where(col("subject_kind").eq(kind));
+    }
+    let rows = unit.txn.query_all(&select).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+}
+
+/// The columns that are emptied.
+fn personal(shape: &Shape) -> impl Iterator<Item = (usize, &Column)> {
+    let fields = shape.personal.iter().copied().chain(["external_id", CUSTOM]);
+    let columns = fields.filter_map(|name| shape.stored_field(name)).flat_map(|field| field.columns.iter());
+    columns.filter_map(|i| Some((*i, shape.columns.get(*i)?)))
+}
+
+/// What a column reads that has been emptied.
+fn emptied(column: &Column) -> Json {
+    match column.kind {
+        _ if column.nullable => Json::Null,
+        ColumnType::Json | ColumnType::JsonBinary => json!({}),
+        _ => ERASED.into(),
+    }
+}
+
+/// Empties what the log keeps of the records, and collects it.
+async fn log(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<String>) -> Result<u64> {
+    let columns: Vec<_> = personal(shape).map(|(_, column)| column).collect();
+    let patch: Map<_, _> = columns.iter().map(|column| (column.name.clone(), emptied(column))).collect();
+    let patch = Json::Object(patch).to_string();
+    let mut changes = 0;
+    for part in ids.chunks(store::ROWS_PER_STATEMENT) {
+        let of = |statement: &mut sea_orm::sea_query::SelectStatement| {
+            statement
+                .from(Alias::new("change"))
+                .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+                .and_where(col("kind").eq(&*shape.name))
+                .and_where(col("record_id").is_in(part.iter().copied()))
+                .and_where(col("before").is_not_null());
+        };
+        let mut select = Query::select();
+        of(select.column(Alias::new("before")));
+        for row in unit.txn.query_all(&select).await? {
+            let before: Json = row.try_get_by_index(0)?;
+            columns.iter().filter_map(|column| before.get(&column.name)).for_each(|value| collect(value, texts));
+        }
+        let laid = match unit.cx.backend() {
+            DbBackend::Postgres => "(before::jsonb || $1::jsonb)::json",
+            _ => "json_patch(before, ?)",
+        };
+        let update = Query::update()
+            .table(Alias::new("change"))
+            .value(Alias::new("before"), Expr::cust_with_values(laid, [patch.clone()]))
+            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+            .and_where(col("kind").eq(&*shape.name))
+            .and_where(col("record_id").is_in(part.iter().copied()))
+            .and_where(col("before").is_not_null())
+            .take();
+        changes += unit.txn.execute(&update).await?.rows_affected();
+    }
+    Ok(changes)
+}
+
+/// Empties the rows, what finds them, and tells the log that it happened.
+async fn records(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<String>) -> Result<()> {
+    let place = |name: &str| {
+        let place = shape.column(name);
+        place.ok_or_else(|| Error::internal("every record has the common columns", name.to_owned()))
+    };
+    let (id_at, version_at, updated_at, deleted_at) =
+        (place("id")?, place("version")?, place("updated_at")?, place("deleted_at")?);
+    let searched = search::columns(shape);
+    for part in ids.chunks(store::ROWS_PER_STATEMENT) {
+        let select = Query::select()
+            .columns(shape.columns.iter().map(|column| Alias::new(column.name.as_str())))
+            .from(shape.table())
+            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+            .and_where(col("id").is_in(part.iter().copied()))
+            .take();
+        let (mut rows, mut entries, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        for row in unit.txn.query_all(&select).await? {
+            let id: Uuid = row.try_get_by_index(id_at)?;
+            let (mut cells, mut before) = (Vec::new(), Map::new());
+            for (i, column) in shape.columns.iter().enumerate() {
+                cells.push(read_cell(&row, i, &column.kind)?);
+                before.insert(column.name.clone(), json_cell(&row, i, &column.kind)?);
+            }
+            let version = before.get("version").and_then(Json::as_i64).unwrap_or_default() + 1;
+            let mut changed = vec!["version".to_owned(), "updated_at".to_owned()];
+            for (i, column) in personal(shape) {
+                collect(before.get(&column.name).unwrap_or(&Json::Null), texts);
+                let (value, told) = (emptied_for(shape, column, id), emptied(column));
+                changed.push(column.name.clone());
+                before.insert(column.name.clone(), told);
+                cells.splice(i..=i, [value]);
+            }
+            cells.splice(version_at..=version_at, [version.into()]);
+            cells.splice(updated_at..=updated_at, [unit.now.into()]);
+            let lives = cells.get(deleted_at).is_some_and(|at| *at == at.as_null());
+            words.push((id, lives.then(|| searched.iter().filter_map(|i| cells.get(*i)).cloned().collect())));
+            entries.push(history::Entry { record: id, version, before: Some(before), changed });
+            rows.push(store::Row { index: 0, id, exists: true, cells });
+        }
+        if store::put(&unit.txn, shape, &rows, true).await? != rows.len() as u64 {
+            return Err(Error::conflict(Code::Conflict, "another request has just changed one of the records"));
+        }
+        forget_records(unit, part).await?;
+        let mut inserts = vec![history::log(unit, &shape.name, entries)];
+        if !searched.is_empty() {
+            inserts.extend(search::put(&unit.txn, unit.cx.tenant.id, shape, &words).await?);
+        }
+        store::insert_all(&unit.txn, inserts).await?;
+    }
+    Ok(())
+}
+
+/// What is stored: two records must not share it where they may not.
+fn emptied_for(shape: &Shape, column: &Column, id: Uuid) -> Value {
+    let unique = shape.unique.iter().any(|set| set.contains(&column.name.as_str()));
+    match emptied(column) {
+        Json::String(word) if unique => format!("{word}-{id}").into(),
+        value => super::bind_cell(&value, &column.kind),
+    }
+}
+
+/// The texts anywhere in a value.
+fn collect(value: &Json, texts: &mut BTreeSet<String>) {
+    match value {
+        Json::String(text) => drop(texts.insert(text.trim().to_owned())),
+        Json::Array(all) => all.iter().for_each(|value| collect(value, texts)),
+        Json::Object(all) => all.values().for_each(|value| collect(value, texts)),
+        _ => {}
+    }
+}
+
+/// Whether finding the text somewhere says anything: `Ann` stands in `planned`, two Chinese characters are a name.
+fn distinct(text: &str) -> bool {
+    let length = text.chars().count();
+    text != ERASED && (length >= 5 || (length >= 2 && !text.is_ascii()))
+}

@@ -1,0 +1,123 @@
+//! Every table of the tenant's searched for what was erased.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{context::Unit, error::Result};
+
+/// Rows named for each table.
+const NAMED: usize = 20;
+
+/// Rows of a table in which some of the texts still are.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    pub table: String,
+    pub rows: usize,
+    /// The first twenty, where they have ids.
+    pub ids: Vec<Uuid>,
+}
+
+/// What an import kept of rows that it refused, where it has one of the texts.
+pub(super) async fn empty_refusals(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<u64> {
+    let mut emptied = 0;
+    for part in chunks(texts) {
+        let mut values = vec![Value::from(unit.cx.tenant.id)];
+        let columns = ["value", "detail"].map(|name| Place { name: name.to_owned(), raw: false });
+        let any = any(unit.cx.backend(), &columns, &part, &mut values);
+        let sql = format!("update job_row_error set value = null, detail = 'erased' where tenant_id = $1 and ({any})");
+        let statement = Statement::from_sql_and_values(unit.cx.backend(), sql, values);
+        emptied += unit.txn.execute_raw(statement).await?.rows_affected();
+    }
+    Ok(emptied)
+}
+
+/// How many tables were searched, and where something was found. One scan of each table of the tenant's for up to 50 texts.
+pub(super) async fn search(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<(usize, Vec<Found>)> {
+    let tables = tables(unit).await?;
+    let mut found = Vec::new();
+    for (table, columns) in tables.iter().filter(|_| !texts.is_empty()) {
+        let id = if columns.iter().any(|column| column.name == "id") { "id" } else { "tenant_id" };
+        let mut ids: BTreeSet<Uuid> = BTreeSet::new();
+        let mut rows = 0;
+        for part in chunks(texts) {
+            let mut values = vec![Value::from(unit.cx.tenant.id)];
+            let any = any(unit.cx.backend(), columns, &part, &mut values);
+            let sql = format!("select \"{id}\" from \"{table}\" where tenant_id = $1 and ({any})");
+            for row in unit.txn.query_all_raw(Statement::from_sql_and_values(unit.cx.backend(), sql, values)).await? {
+                let id: Uuid = row.try_get_by_index(0)?;
+                if ids.insert(id) || id == unit.cx.tenant.id {
+                    rows += 1;
+                }
+            }
+        }
+        ids.remove(&unit.cx.tenant.id);
+        if rows > 0 {
+            found.push(Found { table: table.clone(), rows, ids: ids.into_iter().take(NAMED).collect() });
+        }
+    }
+    Ok((tables.len(), found))
+}
+
+fn chunks(texts: &BTreeSet<String>) -> Vec<Vec<&String>> {
+    let all: Vec<_> = texts.iter().collect();
+    all.chunks(50).map(<[_]>::to_vec).collect()
+}
+
+/// A column that may hold a text.
+struct Place {
+    name: String,
+    /// As bytes.
+    raw: bool,
+}
+
+/// One of the columns has one of the texts, as it is or as JSON writes it.
+fn any(backend: DbBackend, columns: &[Place], texts: &[&String], values: &mut Vec<Value>) -> String {
+    let mut any = Vec::new();
+    for text in texts {
+        let json = serde_json::Value::from(text.as_str()).to_string();
+        let escaped = json.trim_matches('"').to_owned();
+        let forms = if escaped == **text { vec![(*text).clone()] } else { vec![(*text).clone(), escaped] };
+        for form in forms {
+            values.push(form.into());
+            let n = values.len();
+            any.extend(columns.iter().map(|Place { name, raw }| match backend {
+                DbBackend::Postgres if *raw => format!("position(convert_to(${n}, 'UTF8') in \"{name}\") > 0"),
+                DbBackend::Postgres => format!("strpos(\"{name}\"::text, ${n}) > 0"),
+                _ => format!("instr(cast(\"{name}\" as blob), cast(${n} as blob)) > 0"),
+            }));
+        }
+    }
+    any.join(" or ")
+}
+
+/// Tables with rows of tenants, and their columns that may hold a text. The words by which records are found go with them.
+async fn tables(unit: &Unit<'_>) -> Result<Vec<(String, Vec<Place>)>> {
+    let sql = match unit.cx.backend() {
+        DbBackend::Postgres => {
+            "select c.relname::text, a.attname::text, a.atttypid = 'bytea'::regtype from pg_class c \
+             join pg_attribute a on a.attrelid = c.oid \
+             where c.relkind in ('r', 'p') and c.relnamespace = current_schema()::regnamespace and a.attnum > 0 \
+             and not a.attisdropped and a.atttypid <> 'tsvector'::regtype and exists (select from pg_attribute t \
+             where t.attrelid = c.oid and t.attname = 'tenant_id' and not t.attisdropped) order by 1, a.attnum"
+        }
+        _ => {
+            "select m.name, c.name, false from sqlite_master as m join pragma_table_info(m.name) as c \
+             where m.type = 'table' and exists (select 1 from pragma_table_info(m.name) where name = 'tenant_id') \
+             order by m.name, c.cid"
+        }
+    };
+    let rows = unit.txn.query_all_raw(Statement::from_string(unit.cx.backend(), sql)).await?;
+    let mut tables: Vec<(String, Vec<Place>)> = Vec::new();
+    for row in rows {
+        let (table, name): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let place = Place { name, raw: row.try_get_by_index(2)? };
+        match tables.last_mut() {
+            Some((last, places)) if *last == table => places.push(place),
+            _ => tables.push((table, vec![place])),
+        }
+    }
+    Ok(tables)
+}
