@@ -41,7 +41,7 @@ async fn traces(admin: &Caller) -> String {
     let made = admin.send(keyed).await.expect(201);
     let path = format!("/v1/contacts/{}", made.id());
     let newer = json!({"email": "zeb@quartzmann.example", "custom": {"drinks": "prefers tea"}});
-    admin.newer(&path, newer).await.expect(200);
+    admin.patch(&path, newer).await.expect(200);
     let twin = json!({"last_name": "石英曼", "email": "zeb@quartzmann.example"});
     let twin = admin.post("/v1/contacts", twin).await.expect(201).id().to_owned();
     admin.post(&format!("{path}/merge"), json!({"from": twin})).await.expect(200);
