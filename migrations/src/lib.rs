@@ -22,6 +22,7 @@ mod m20261125_000052_share;
 mod m20261125_000060_one_time_token;
 mod m20261125_000070_custom;
 mod m20261125_000080_mass;
+mod m20261125_000090_order_line;
 pub mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000060_one_time_token::Migration),
             Box::new(m20261125_000070_custom::Migration),
             Box::new(m20261125_000080_mass::Migration),
+            Box::new(m20261125_000090_order_line::Migration),
         ]
     }
 }

@@ -28,6 +28,7 @@ mod hostile;
 mod idempotency;
 mod imports;
 mod limits;
+mod lines;
 mod mass;
 mod matrix;
 mod merges;

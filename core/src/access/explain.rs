@@ -121,6 +121,7 @@ fn rows(theirs: &Context, shape: &Shape) -> String {
         (Extent::Where(filter), _) => format!("they see the {plural} that `{filter}` keeps"),
         (Extent::All, _) | (_, Scope::Tenant) => format!("they see all {plural}"),
         (_, Scope::Subject) => format!("they see the {plural} about records that they see"),
+        (_, Scope::Part) => format!("they see the {plural} of records that they see"),
         (Extent::Own, _) => format!("they see the {plural} that they own"),
         (Extent::Team, _) => format!("they see the {plural} that members of their teams own"),
         (Extent::TeamTree, _) => format!("they see the {plural} that they and those below them own"),

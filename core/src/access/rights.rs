@@ -18,7 +18,7 @@ enum Class {
     Setup,
     /// Setup that is not everybody's to see.
     Restricted,
-    /// What the product concluded about records: scores, labels. Seen by those who see the record.
+    /// What the product concluded about records, or keeps of them: scores, labels, lines. Seen by those who see the record.
     Decision,
 }
 
@@ -69,6 +69,7 @@ const ACTIONS: &[(&str, &[Role])] = &[
 fn class(shape: &Shape) -> Class {
     match shape.scope {
         Scope::Subject if shape.verbs == Verb::READ => Class::Decision,
+        Scope::Part => Class::Decision,
         Scope::Owner | Scope::Subject => Class::Owned,
         Scope::Tenant if shape.restricted => Class::Restricted,
         Scope::Tenant => Class::Setup,

@@ -101,6 +101,13 @@ fn lay(
             lay_custom(unit, shape, row, (present, value), &mut broken);
             continue;
         }
+        if let Some(parts) = shape.parts.as_ref().filter(|parts| parts.field == name) {
+            match parts.lay(unit, value) {
+                Ok(list) => drop(row.insert(name.clone(), list)),
+                Err(violations) => broken.extend(violations),
+            }
+            continue;
+        }
         let merged = present
             .filter(|_| value.is_object() && matches!(field.kind, FieldType::Json | FieldType::Money))
             .map(|row| merge(field.encode(&shape.columns, row), value));

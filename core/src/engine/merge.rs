@@ -152,7 +152,8 @@ fn values<'n>(shape: &Shape, row: &Row, names: impl Iterator<Item = &'n String>)
 /// The fields of any kind that may lead to a record of this one.
 fn leading<'a>(cx: &'a Context, shape: &Shape) -> Vec<(&'a std::sync::Arc<dyn Resource>, &'a Field)> {
     let mut all = Vec::new();
-    for other in cx.tenant.kinds.iter().filter(|other| other.shape().verbs.contains(&Verb::Update)) {
+    let written = |shape: &Shape| shape.verbs.contains(&Verb::Update) || shape.parent.is_some();
+    for other in cx.tenant.kinds.iter().filter(|other| written(other.shape())) {
         let here = |field: &&Field| match &field.kind {
             FieldType::Reference(kind) => **kind == *shape.name,
             FieldType::Id => field.name == "subject_id" && other.shape().scope == Scope::Subject,
@@ -219,6 +220,9 @@ fn leads(unit: &Unit<'_>, other: &Shape, field: &Field) -> Expr {
 
 /// Sets the field of these records.
 async fn lead(part: &Unit<'_>, other: &dyn Resource, field: &str, ids: &[Uuid], to: Option<Uuid>) -> Result<()> {
+    if let Some((column, kind)) = other.shape().parent {
+        return lead_parts(part, other.shape(), (column, kind), field, ids, to).await;
+    }
     for ids in ids.chunks(SLICE) {
         let update = |id: &Uuid| {
             let data = patch(other.shape(), &Row::new(), &BTreeMap::from([(field.to_owned(), json!(to))]));
@@ -230,6 +234,47 @@ async fn lead(part: &Unit<'_>, other: &dyn Resource, field: &str, ids: &[Uuid], 
                 let detail = format!("{} {id} cannot follow: {error}", other.shape().name);
                 Error::conflict(Code::Conflict, detail)
             })?;
+        }
+    }
+    Ok(())
+}
+
+/// The same for owned children, which their parents write.
+async fn lead_parts(
+    part: &Unit<'_>,
+    child: &Shape,
+    (column, kind): (&str, &str),
+    field: &str,
+    ids: &[Uuid],
+    to: Option<Uuid>,
+) -> Result<()> {
+    let Some(parent) = part.cx.tenant.kinds.kind(kind) else { return Ok(()) };
+    let Some(parts) = &parent.shape().parts else { return Ok(()) };
+    for ids in ids.chunks(SLICE) {
+        let col = |name: &str| Expr::col(Alias::new(name));
+        let select = Query::select()
+            .distinct()
+            .column(Alias::new(column))
+            .from(child.table())
+            .and_where(col("tenant_id").eq(part.cx.tenant.id))
+            .and_where(col("id").is_in(ids.iter().copied()))
+            .take();
+        let rows = part.txn.query_all(&select).await?;
+        let parents = rows.iter().map(|row| row.try_get_by_index(0)).collect::<std::result::Result<Vec<Uuid>, _>>()?;
+        let mut operations = Vec::with_capacity(parents.len());
+        for (id, mut row) in locked(part, parent.shape(), &parents).await? {
+            let mut list = row.remove(parts.field).unwrap_or_default();
+            for item in list.as_array_mut().into_iter().flatten() {
+                let of = item.get("id").and_then(|id| id.as_str()?.parse().ok());
+                if of.is_some_and(|id| ids.contains(&id)) {
+                    item.as_object_mut().map(|item| item.insert(field.to_owned(), json!(to)));
+                }
+            }
+            let data = Map::from_iter([(parts.field.to_owned(), list)]);
+            operations.push(Operation::Update { id, version: None, data, since: Since::default() });
+        }
+        for verdict in parent.write(part, operations).await? {
+            verdict.map_err(|error| Error::conflict(Code::Conflict, format!("a {kind} cannot follow: {error}")))?;
         }
     }
     Ok(())

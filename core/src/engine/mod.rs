@@ -20,6 +20,7 @@ mod intervals;
 pub mod merge;
 mod other;
 mod page;
+pub mod parts;
 mod past;
 pub mod read;
 mod record;
@@ -42,7 +43,7 @@ pub use self::{
     intervals::{Interval, Move, move_intervals},
     other::{Row, follow_up, load, locked, patch, writable_ids},
     past::known,
-    record::{Record, Saved, Since},
+    record::{Children, Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written, typed},
     shape::{Column, Scope, Shape},
     visible::{changeable, visible, within},

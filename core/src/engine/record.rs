@@ -9,12 +9,15 @@ use serde_json::{Map, Value as Json};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::Scope;
+use super::{Scope, Shape};
 use crate::{
     access::Verb,
     context::Unit,
     error::{Result, Violation},
 };
+
+/// A field that lists owned children, and the shape of their kind.
+pub type Children = (&'static str, fn() -> Shape);
 
 /// A kind of record: a sea-orm entity keyed by `(tenant_id, id)`, with a name and rules.
 ///
@@ -47,6 +50,11 @@ pub trait Record:
     const LOGGED: bool = true;
     /// What `search` reads: fields of text or JSON. Names with a space between are read as one text, `last_name first_name`.
     const SEARCH: &'static [&'static str] = &[];
+    /// Owned children: the field that lists them, and their kind, which is read only and has this one as its
+    /// [`PARENT`](Self::PARENT).
+    const PARTS: Option<Children> = None;
+    /// Of an owned child: the column that holds its parent, and the parent's kind.
+    const PARENT: Option<(&'static str, &'static str)> = None;
     /// Fields that tell who a person is or what they said: what an erasure empties. Custom fields and `external_id` always
     /// go along. Without any, records of the kind are not erased.
     const PERSONAL: &'static [&'static str] = &[];

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     Field, FieldAccess, FieldType, Record,
     custom::{CUSTOM, CustomFields},
+    parts::Parts,
 };
 use crate::{
     access::Verb,
@@ -45,6 +46,8 @@ pub enum Scope {
     Owner,
     /// Those whose subject (`subject_kind`, `subject_id`) the actor may see: decisions.
     Subject,
+    /// Those whose parent the actor may see: owned children.
+    Part,
 }
 
 /// A kind of record, as the engine, the HTTP surface, imports and runs see it.
@@ -65,6 +68,10 @@ pub struct Shape {
     pub logged: bool,
     /// See [`Record::SEARCH`].
     pub search: &'static [&'static str],
+    /// Its owned children.
+    pub parts: Option<Parts>,
+    /// See [`Record::PARENT`].
+    pub parent: Option<(&'static str, &'static str)>,
     /// See [`Record::PERSONAL`].
     pub personal: &'static [&'static str],
     /// See [`Record::ABOUT`].
@@ -94,7 +101,14 @@ impl Shape {
                 Column { name: c.as_str().to_owned(), kind: def.get_column_type().clone(), nullable: def.is_null() }
             })
             .collect();
-        let fields = fields::<R>(&columns, &schema);
+        let mut fields = fields::<R>(&columns, &schema);
+        let parts = R::PARTS.map(|(field, shape)| Parts { field, shape: Arc::new(shape()) });
+        if let Some(parts) = &parts
+            && let Some(field) = fields.iter_mut().find(|field| field.name == parts.field)
+        {
+            field.document = None; // its items are checked one by one
+            field.schema = parts.schema(field.schema.get("description").unwrap_or(&Json::Null));
+        }
         let by_name = fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
         let mut unique = vec![["external_id"].as_slice()];
         unique.extend(R::UNIQUE);
@@ -109,6 +123,8 @@ impl Shape {
             merges: R::VERBS == Verb::ALL && !R::AFFECTS_ACCESS,
             logged: R::LOGGED,
             search: R::SEARCH,
+            parts,
+            parent: R::PARENT,
             personal: R::PERSONAL,
             about: R::ABOUT,
             columns,

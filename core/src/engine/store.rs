@@ -1,12 +1,13 @@
 //! Rows into tables: the last step of a write, the same for every kind.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::future::BoxFuture;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqlErr, TransactionTrait, Value,
     sea_query::{Alias, CommonTableExpression, Expr, ExprTrait, InsertStatement, OnConflict, Query, WithClause},
 };
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::{Shape, custom, visible};
@@ -222,38 +223,66 @@ pub(super) async fn dangling(
     shape: &Shape,
     rows: &[(Row, Vec<usize>)],
 ) -> Result<Vec<(usize, Violation)>> {
-    let mut broken = Vec::new();
-    let mut targets: HashMap<&str, Vec<(&super::Field, usize)>> = HashMap::new();
+    let mut wanted: BTreeMap<&str, Vec<Wanted>> = BTreeMap::new();
     for (field, kind) in shape.references().filter(|(f, _)| f.name != "created_by" || unit.history) {
-        targets.entry(kind).or_default().extend(field.columns.first().map(|column| (field, *column)));
-    }
-    let mut kinds: Vec<_> = targets.into_iter().collect();
-    kinds.sort_by_key(|(kind, _)| *kind);
-    for (kind, fields) in kinds {
-        let mut wanted = Vec::new();
-        for (row, changed) in rows {
-            for (field, column) in fields.iter().filter(|(_, column)| changed.contains(column)) {
-                if let Some(Value::Uuid(Some(id))) = row.cells.get(*column)
-                    && !(field.name == "owner_id" && unit.cx.actor.user == Some(*id))
-                {
-                    wanted.push((row.index, *field, *id)); // who asks is there, and need not be looked up
-                }
+        let Some(column) = field.columns.first() else { continue };
+        for (row, _) in rows.iter().filter(|(_, changed)| changed.contains(column)) {
+            if let Some(Value::Uuid(Some(id))) = row.cells.get(*column)
+                && !(field.name == "owner_id" && unit.cx.actor.user == Some(*id))
+            {
+                let one = Wanted { index: row.index, place: field.name.clone(), id: *id };
+                wanted.entry(kind).or_default().push(one); // who asks is there, and need not be looked up
             }
         }
-        let ids: HashSet<Uuid> = wanted.iter().map(|(_, _, id)| *id).collect();
-        let mut found = existing(unit, kind, ids).await?;
+    }
+    let slice: Vec<_> = rows.iter().map(|(row, _)| row.id).collect();
+    lost(unit, shape, wanted, &slice).await
+}
+
+/// A record that a candidate refers to, and where it does.
+pub(super) struct Wanted {
+    pub index: usize,
+    /// Dotted.
+    pub place: String,
+    pub id: Uuid,
+}
+
+/// Those that do not exist for the actor, by kind; records of the slice itself are there. One statement a kind.
+pub(super) async fn lost(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    wanted: BTreeMap<&str, Vec<Wanted>>,
+    slice: &[Uuid],
+) -> Result<Vec<(usize, Violation)>> {
+    let mut broken = Vec::new();
+    for (kind, wanted) in wanted.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
+        let mut found = existing(unit, kind, wanted.iter().map(|one| one.id).collect()).await?;
         if *kind == *shape.name {
-            found.extend(rows.iter().map(|(row, _)| row.id));
+            found.extend(slice);
         }
-        for (index, field, _) in wanted.into_iter().filter(|(_, _, id)| !found.contains(id)) {
-            let detail = format!("there is no such {kind}, or you may not see it");
-            broken.push((index, field.violation(Code::ReferenceNotFound, detail)));
-        }
+        let detail = format!("there is no such {kind}, or you may not see it");
+        broken.extend(
+            wanted
+                .into_iter()
+                .filter(|one| !found.contains(&one.id))
+                .map(|one| (one.index, Violation::field(&one.place, Code::ReferenceNotFound, detail.as_str()))),
+        );
     }
     Ok(broken)
 }
 
-pub(super) async fn existing(unit: &Unit<'_>, kind: &str, ids: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
+/// What a write does to a JSON column of one record, with its place in the slice.
+pub(super) struct JsonChange {
+    pub index: usize,
+    pub record: Uuid,
+    pub created: bool,
+    /// What needs no second look: nothing for a create or a restore.
+    pub before: Option<Json>,
+    /// `None` for one that is deleted.
+    pub after: Option<Json>,
+}
+
+async fn existing(unit: &Unit<'_>, kind: &str, ids: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
     let Some(target) = unit.cx.kind(kind) else {
         return Err(Error::internal("a reference names a kind of the registry", kind.to_owned()));
     };
@@ -291,7 +320,9 @@ pub(super) async fn referrers(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<(String, i64)>>> {
     let mut union: Option<sea_orm::sea_query::SelectStatement> = None;
-    for other in unit.cx.tenant.kinds.shapes() {
+    // what goes with a record does not hold it
+    let part = |other: &&Shape| other.parent.is_none_or(|(_, kind)| *kind != *shape.name);
+    for other in unit.cx.tenant.kinds.shapes().filter(part) {
         for (field, _) in other.references().filter(|(f, kind)| **kind == *shape.name && f.name != "created_by") {
             let column = Alias::new(field.name.as_str());
             let mut select = Query::select()

@@ -56,6 +56,8 @@ fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Conditi
     let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
     let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id));
     let base = if shape.object.is_some() { base.add(shape.rows(alias.clone())) } else { base };
+    let base =
+        if shape.scope == Scope::Part && !cx.actor.sees_all() { base.add(parents(cx, shape, alias)) } else { base };
     // An alternative costs the planner its choice of index: it is there where something is shared.
     let or_shared = |condition: Condition| match cx.actor.shared(&shape.name, cx.now(), write) {
         none if none.is_empty() => condition,
@@ -64,7 +66,7 @@ fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Conditi
     match (cx.actor.reach(shape), shape.scope) {
         (Reach::Where(filter), _) => base.add(or_shared(kept(cx, shape, filter, alias))),
         (Reach::All, Scope::Subject) if !cx.actor.sees_all() => base.add(subjects(cx, alias)),
-        (Reach::All, _) | (_, Scope::Tenant) => base,
+        (Reach::All, _) | (_, Scope::Tenant | Scope::Part) => base,
         (Reach::Users(users), Scope::Owner) => {
             let owned = of("owner_id").is_in(users.iter().copied());
             base.add(or_shared(Condition::all().add(owned)))
@@ -82,6 +84,23 @@ fn kept(cx: &Context, shape: &Shape, filter: &Filter, alias: &DynIden) -> Condit
         tracing::error!(role = %cx.actor.role, kind = %shape.name, %error, "the filter of a role cannot be read");
         Condition::all().add(Expr::val(false))
     })
+}
+
+/// An owned child is seen by those who see its parent, and the list that it is in.
+fn parents(cx: &Context, shape: &Shape, alias: &DynIden) -> Condition {
+    let parent = shape.parent.and_then(|(column, kind)| Some((column, cx.kind(kind)?.shape())));
+    let listed = |parent: &Shape| parent.parts.as_ref().is_some_and(|parts| parent.field(parts.field).is_some());
+    let Some((column, parent)) = parent.filter(|(_, parent)| listed(parent)) else {
+        return Condition::all().add(Expr::val(false));
+    };
+    let of = Alias::new(format!("parent_{}", parent.name));
+    let exists = Query::select()
+        .expr(Expr::val(1))
+        .from_as(parent.table(), of.clone())
+        .cond_where(within(cx, parent, of.clone()))
+        .and_where(Expr::col((of, Alias::new("id"))).eq(Expr::col((alias.clone(), Alias::new(column)))))
+        .take();
+    Condition::all().add(Expr::exists(exists))
 }
 
 /// A decision is seen by those who see what it is about.

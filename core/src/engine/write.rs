@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Interval, Move, Operation, Record, Saved, Shape, Since, Verdict, Written,
     custom::{self, CUSTOM},
-    draft, history, intervals, other, search, store,
+    draft, history, intervals, other, parts, search, store,
 };
 use crate::{
     access::{self, Reach, Verb},
@@ -278,6 +278,8 @@ async fn outside<R: Record>(
     let customs = customs::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
     broken.extend(custom::dangling(unit, shape, &customs).await?);
     broken.extend(custom::duplicates(unit, shape, &customs).await?);
+    let lists = lists::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
+    broken.extend(parts::dangling(unit, shape, &lists).await?);
     Ok(broken)
 }
 
@@ -315,6 +317,7 @@ async fn follow<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[Candida
         store::insert_all(&unit.txn, inserts).await?;
     }
     custom::follow(unit, shape, &customs::<R>(shape, candidates.iter())?).await?;
+    parts::follow(unit, shape, &lists::<R>(shape, candidates.iter())?).await?;
     if R::AFFECTS_ACCESS && !candidates.is_empty() {
         unit.changes_access();
     }
@@ -340,40 +343,62 @@ fn names<R: Record>(shape: &Shape, candidate: &Candidate<R::Model>) -> Vec<Strin
     let Some(before) = &candidate.before else { return Vec::new() };
     let columns = changed::<R>(candidate).into_iter().filter_map(|i| shape.columns.get(i));
     let of = |column: &super::Column| match column.name.as_str() {
-        CUSTOM => custom::changed(custom_of::<R>(before).as_ref(), custom_of::<R>(&candidate.after).as_ref()),
+        CUSTOM => {
+            let [before, after] = [before, &candidate.after].map(|row| json_of::<R>(row, CUSTOM));
+            custom::changed(before.as_ref(), after.as_ref())
+        }
         name => vec![name.to_owned()],
     };
     columns.flat_map(of).collect()
 }
 
-/// What the write does to the values of the tenant's own fields, where it does anything.
-fn customs<'c, R: Record>(
+/// What the write does to a JSON column, where it does anything.
+fn json_changes<'c, R: Record>(
     shape: &Shape,
+    name: &str,
     candidates: impl Iterator<Item = &'c Candidate<R::Model>>,
-) -> Result<Vec<custom::Change>> {
-    let (Some(custom), Some(deleted)) = (shape.column(CUSTOM), shape.column("deleted_at")) else {
+) -> Result<Vec<store::JsonChange>> {
+    let (Some(column), Some(deleted)) = (shape.column(name), shape.column("deleted_at")) else {
         return Ok(Vec::new());
     };
-    if shape.custom.all().next().is_none() {
-        return Ok(Vec::new());
-    }
-    let touched = candidates.filter(|c| changed::<R>(c).iter().any(|i| [custom, deleted].contains(i)));
+    let touched = candidates.filter(|c| changed::<R>(c).iter().any(|i| [column, deleted].contains(i)));
     let change = |c: &Candidate<R::Model>| {
-        Ok(custom::Change {
+        Ok(store::JsonChange {
             index: c.index,
             record: id_of::<R>(&c.after)?,
             created: c.before.is_none(),
-            before: c.before.as_ref().filter(|_| !c.restores).and_then(custom_of::<R>),
-            after: custom_of::<R>(&c.after).filter(|_| !c.deletes),
+            before: c.before.as_ref().filter(|_| !c.restores).and_then(|row| json_of::<R>(row, name)),
+            after: json_of::<R>(&c.after, name).filter(|_| !c.deletes),
         })
     };
     touched.map(change).collect()
 }
 
-/// The values of the tenant's own fields.
-fn custom_of<R: Record>(row: &R::Model) -> Option<Json> {
-    match row.get(draft::column::<R>(CUSTOM).ok()?) {
-        Value::Json(custom) => custom.map(|custom| *custom),
+/// The same for the values of the tenant's own fields.
+fn customs<'c, R: Record>(
+    shape: &Shape,
+    candidates: impl Iterator<Item = &'c Candidate<R::Model>>,
+) -> Result<Vec<store::JsonChange>> {
+    if shape.custom.all().next().is_none() {
+        return Ok(Vec::new());
+    }
+    json_changes::<R>(shape, CUSTOM, candidates)
+}
+
+/// The same for the list of children.
+fn lists<'c, R: Record>(
+    shape: &Shape,
+    candidates: impl Iterator<Item = &'c Candidate<R::Model>>,
+) -> Result<Vec<store::JsonChange>> {
+    let Some(parts) = &shape.parts else { return Ok(Vec::new()) };
+    let mut changes = json_changes::<R>(shape, parts.field, candidates)?;
+    changes.retain(|change| change.before.is_some() || change.after.is_some());
+    Ok(changes)
+}
+
+fn json_of<R: Record>(row: &R::Model, column: &str) -> Option<Json> {
+    match row.get(draft::column::<R>(column).ok()?) {
+        Value::Json(value) => value.map(|value| *value),
         _ => None,
     }
 }

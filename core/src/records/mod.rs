@@ -14,6 +14,7 @@ pub mod merge;
 pub mod not_scored;
 pub mod opportunity;
 pub mod order;
+pub mod order_line;
 pub mod pipeline;
 pub mod plugin;
 pub mod plugin_run;
@@ -24,6 +25,7 @@ pub mod score;
 pub mod share;
 pub mod stage;
 pub mod team;
+mod totals;
 pub mod user;
 
 use crate::engine::Registry;
@@ -42,6 +44,7 @@ pub fn all() -> Registry {
         .with(stage::Entity)
         .with(opportunity::Entity)
         .with(order::Entity)
+        .with(order_line::Entity)
         .with(interaction::Entity)
         .with(share::Entity)
         .with(merge::Entity)

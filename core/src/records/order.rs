@@ -1,14 +1,16 @@
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
 
-use super::rules;
+use super::{order_line, product, rules, totals};
 use crate::{
     context::Unit,
-    engine::{Record, Scope},
-    error::{Code, Violation},
+    engine::{Children, Record, Scope, Shape, load},
+    error::{Code, Result, Violation},
 };
 
 /// Where an order stands. Placed and fulfilled orders count as revenue.
@@ -53,7 +55,11 @@ pub struct Model {
     pub placed_on: Option<Date>,
     pub due_on: Option<Date>,
     pub fulfilled_on: Option<Date>,
-    /// The total.
+    /// What is ordered, the whole list: a write replaces it. Items keep their ids; `amount` and `unit_cost` are worked out.
+    #[schema(value_type = Option<Object>)]
+    #[sea_orm(column_type = "Json", nullable)]
+    pub lines: Option<Json>,
+    /// The total, without tax: the sum of the lines, unless it is given.
     pub amount_minor: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub amount_currency: Option<String>,
@@ -72,6 +78,7 @@ impl Record for Entity {
     const PLURAL: &'static str = "orders";
     const SCOPE: Scope = Scope::Owner;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("account_id", "account")];
+    const PARTS: Option<Children> = Some(("lines", Shape::of::<order_line::Entity>));
     const UNIQUE: &'static [&'static [&'static str]] = &[&["number"]];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("state", "draft")];
     const SEARCH: &'static [&'static str] = &["number", "external_id"];
@@ -96,4 +103,42 @@ impl Record for Entity {
         }
         broken
     }
+
+    async fn check_rows(unit: &Unit<'_>, slice: &mut [(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
+        let changed = |(before, after): &&(Option<Model>, Model)| {
+            after.lines.is_some() && before.as_ref().is_none_or(|before| before.lines != after.lines)
+        };
+        let ids: Vec<_> =
+            slice.iter().filter(changed).flat_map(|(_, after)| totals::products(after.lines.as_ref())).collect();
+        let products = if ids.is_empty() { HashMap::new() } else { load::<product::Entity>(unit, ids).await? };
+        let mut broken = Vec::new();
+        for (at, (before, after)) in slice.iter_mut().enumerate() {
+            let same = before.as_ref().is_some_and(|before| before.lines == after.lines);
+            let Some(lines) = after.lines.as_mut().filter(|_| !same) else { continue };
+            let was = before.as_ref().and_then(|before| before.lines.as_ref());
+            match totals::complete(lines, was, &products) {
+                Ok(total) => add_up(before.as_ref(), after, total),
+                Err(violations) => broken.extend(violations.into_iter().map(|violation| (at, violation))),
+            }
+        }
+        Ok(broken)
+    }
+}
+
+/// The total follows the lines, unless it was given: now, or before as something else than their sum.
+fn add_up(before: Option<&Model>, after: &mut Model, total: Option<totals::Amount>) {
+    let amount = |order: &Model| order.amount_minor.zip(order.amount_currency.clone());
+    let derived = match before {
+        None => after.amount_minor.is_none(),
+        Some(before) => amount(before) == amount(after) && (amount(before).is_none() || amount(before) == sum(before)),
+    };
+    if derived && let Some((minor, currency)) = total {
+        (after.amount_minor, after.amount_currency) = (Some(minor), Some(currency));
+    }
+}
+
+/// What the lines of a stored order come to.
+fn sum(order: &Model) -> Option<totals::Amount> {
+    let mut lines = order.lines.clone()?;
+    totals::complete(&mut lines, order.lines.as_ref(), &HashMap::new()).ok().flatten()
 }

@@ -1,6 +1,6 @@
 //! `custom_value`: custom values as filters, uniqueness and references find them, written with the records.
 
-use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use sea_orm::{
     ConnectionTrait, JoinType, Value,
@@ -12,7 +12,11 @@ use uuid::Uuid;
 use super::CustomField;
 use crate::{
     context::Unit,
-    engine::{FieldType, Shape, store, visible},
+    engine::{
+        FieldType, Shape,
+        store::{self, JsonChange as Change},
+        visible,
+    },
     error::{Code, Error, Result, Violation},
 };
 
@@ -22,24 +26,10 @@ const COLUMNS: [&str; 11] =
 const SLOTS: [&str; 6] = ["text", "num", "flag", "day", "time", "refers"];
 const ROWS_PER_STATEMENT: usize = 1000;
 
-/// What a write does to the custom values of one record, with its place in the slice.
-pub(in crate::engine) struct Change {
-    pub index: usize,
-    pub record: Uuid,
-    pub created: bool,
-    /// What needs no second look: nothing for a create or a restore.
-    pub before: Option<Json>,
-    /// `None` for one that is deleted.
-    pub after: Option<Json>,
-}
-
-impl Change {
-    /// The value of a field, where the write sets it anew.
-    fn fresh(&self, field: &CustomField) -> Option<&Json> {
-        let of = |values: &'_ Option<Json>| values.as_ref().and_then(|values| values.get(&*field.key)).cloned();
-        let now = self.after.as_ref()?.get(&*field.key)?;
-        (of(&self.before).as_ref() != Some(now)).then_some(now)
-    }
+/// The value of a field, where the write sets it anew.
+fn fresh<'c>(change: &'c Change, field: &CustomField) -> Option<&'c Json> {
+    let before = change.before.as_ref().and_then(|values| values.get(&*field.key));
+    change.after.as_ref()?.get(&*field.key).filter(|now| before != Some(*now))
 }
 
 fn table() -> Alias {
@@ -133,7 +123,7 @@ pub(in crate::engine) async fn duplicates(
             broken.push((change.index, field.field.violation(Code::Duplicate, format!("must be unique: {why}"))));
         };
         for change in changes {
-            let Some(only) = change.fresh(field).and_then(|value| field.only(value)) else { continue };
+            let Some(only) = fresh(change, field).and_then(|value| field.only(value)) else { continue };
             match wanted.entry(only) {
                 Entry::Occupied(_) => refuse(change, "in this request"),
                 Entry::Vacant(place) => drop(place.insert(change)),
@@ -192,28 +182,17 @@ pub(in crate::engine) async fn dangling(
     shape: &Shape,
     changes: &[Change],
 ) -> Result<Vec<(usize, Violation)>> {
-    let mut wanted: BTreeMap<&str, Vec<(usize, &CustomField, Uuid)>> = BTreeMap::new();
+    let mut wanted: BTreeMap<&str, Vec<store::Wanted>> = BTreeMap::new();
     for field in shape.custom.in_use() {
         let FieldType::Reference(kind) = &field.field.kind else { continue };
         for change in changes {
-            let id = change.fresh(field).and_then(|value| value.as_str()?.parse().ok());
-            wanted.entry(kind).or_default().extend(id.map(|id| (change.index, field, id)));
+            let id = fresh(change, field).and_then(|value| value.as_str()?.parse().ok());
+            let one = id.map(|id| store::Wanted { index: change.index, place: field.field.name.clone(), id });
+            wanted.entry(kind).or_default().extend(one);
         }
     }
-    let mut broken = Vec::new();
-    for (kind, wanted) in wanted {
-        let ids: HashSet<Uuid> = wanted.iter().map(|(_, _, id)| *id).collect();
-        let mut found = store::existing(unit, kind, ids).await?;
-        if *kind == *shape.name {
-            found.extend(changes.iter().map(|change| change.record));
-        }
-        let lost = wanted.into_iter().filter(|(_, _, id)| !found.contains(id));
-        broken.extend(lost.map(|(index, field, _)| {
-            let detail = format!("there is no such {kind}, or you may not see it");
-            (index, field.field.violation(Code::ReferenceNotFound, detail))
-        }));
-    }
-    Ok(broken)
+    let slice: Vec<_> = changes.iter().map(|change| change.record).collect();
+    store::lost(unit, shape, wanted, &slice).await
 }
 
 /// How many live records of each kind refer to these by a custom field. One statement, where the tenant has such fields.

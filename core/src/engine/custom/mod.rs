@@ -15,7 +15,7 @@ use sea_orm::{
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-pub(super) use self::index::{Change, dangling, duplicates, follow, forget_records, holders, referrers};
+pub(super) use self::index::{dangling, duplicates, follow, forget_records, holders, referrers};
 pub use self::index::{forget_values, index_values};
 use super::{Field, FieldAccess, FieldType, bind_cell, past::from_json};
 use crate::error::{Code, Violation, unknown};

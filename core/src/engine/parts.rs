@@ -1,0 +1,211 @@
+//! Owned children: records that are written with their parent, as a list in one of its fields, the lines of a document.
+//!
+//! The list is in the parent's row, so that a document is read, logged and put back whole. Each item is also a row of the
+//! child's own kind, which is only read: there filters, sums and references find it. One entity defines both.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use sea_orm::{
+    ConnectionTrait, Value,
+    sea_query::{Alias, Expr, ExprTrait, Query},
+};
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use super::{
+    Field, FieldAccess, FieldType, Shape, bind_cell,
+    store::{self, JsonChange as Change, ROWS_PER_STATEMENT},
+};
+use crate::{
+    context::Unit,
+    error::{Code, Result, Violation, unknown},
+};
+
+/// Items of one list.
+const MOST: usize = 500;
+/// What a child has that its parent says already.
+const OF_PARENT: [&str; 6] = ["external_id", "version", "created_at", "updated_at", "created_by", "position"];
+
+/// The children of a kind.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The parent's field that lists them.
+    pub field: &'static str,
+    pub shape: Arc<Shape>,
+}
+
+impl Parts {
+    /// The fields of an item.
+    fn items(&self) -> impl Iterator<Item = &Field> {
+        let parent = self.shape.parent.map(|(column, _)| column);
+        let own = move |name: &str| !OF_PARENT.contains(&name) && Some(name) != parent;
+        self.shape.fields.iter().filter(move |field| own(&field.name))
+    }
+
+    /// The list as it is stored. Each item has an id; what the server sets is left for the kind to set.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each at its place.
+    pub(super) fn lay(&self, unit: &Unit<'_>, given: &Json) -> Result<Json, Vec<Violation>> {
+        let Json::Array(items) = given else {
+            return if given.is_null() { Ok(Json::Null) } else { Err(vec![self.wrong("must be a list of objects")]) };
+        };
+        if items.len() > MOST {
+            let detail = format!("has {} items; a list takes {MOST}", items.len());
+            return Err(vec![Violation::field(self.field, Code::OutOfRange, detail)]);
+        }
+        let (mut laid, mut broken, mut ids) = (Vec::with_capacity(items.len()), Vec::new(), HashSet::new());
+        for (n, item) in items.iter().enumerate() {
+            let placed = |violation: Violation| {
+                let pointer = format!("/{}/{n}{}", self.field, violation.pointer);
+                Violation { pointer, ..violation }
+            };
+            match self.item(unit, item) {
+                Ok(item) if item.get("id").is_none_or(|id| ids.insert(id.to_string())) => laid.push(item.into()),
+                Ok(_) => broken.push(placed(Violation::field("id", Code::Duplicate, "comes twice in the list"))),
+                Err(violations) => broken.extend(violations.into_iter().map(placed)),
+            }
+        }
+        match broken.is_empty() {
+            true if laid.is_empty() => Ok(Json::Null),
+            true => Ok(Json::Array(laid)),
+            false => Err(broken),
+        }
+    }
+
+    fn wrong(&self, detail: &str) -> Violation {
+        Violation::field(self.field, Code::WrongType, detail)
+    }
+
+    fn item(&self, unit: &Unit<'_>, given: &Json) -> Result<Map<String, Json>, Vec<Violation>> {
+        let Json::Object(given) = given else {
+            return Err(vec![Violation { pointer: String::new(), ..self.wrong("must be an object") }]);
+        };
+        let mut broken: Vec<_> = given
+            .keys()
+            .filter(|name| self.items().all(|field| field.name != **name))
+            .map(|name| {
+                let names = self.items().map(|field| field.name.as_str());
+                Violation::field(name, Code::UnknownField, unknown("field", name, names))
+            })
+            .collect();
+        let mut item = Map::new();
+        for field in self.items() {
+            let value = given.get(&field.name).filter(|_| field.access != FieldAccess::Server || unit.server);
+            match value.filter(|value| !value.is_null()) {
+                None if field.name == "id" => drop(item.insert("id".to_owned(), json!(unit.cx.new_id()))),
+                None if field.required => broken.push(field.violation(Code::Required, "is required")),
+                None => {}
+                Some(value) => match field.decode(value) {
+                    Ok(cells) => {
+                        let row = self.shape.columns_of(field).map(|column| column.name.clone()).zip(cells).collect();
+                        item.insert(field.name.clone(), field.encode(&self.shape.columns, &row));
+                    }
+                    Err(violation) => broken.push(violation),
+                },
+            }
+        }
+        broken.extend(super::draft::own_id(&item).err());
+        if broken.is_empty() { Ok(item) } else { Err(broken) }
+    }
+
+    /// The JSON Schema of the list.
+    pub(super) fn schema(&self, description: &Json) -> Json {
+        let property = |field: &Field| {
+            let mut schema = if field.schema.is_object() { field.schema.clone() } else { json!({}) };
+            if let (FieldAccess::Server, Some(schema)) = (field.access, schema.as_object_mut()) {
+                schema.insert("readOnly".to_owned(), true.into());
+            }
+            (field.name.clone(), schema)
+        };
+        let properties: Map<_, _> = self.items().map(property).collect();
+        let required: Vec<_> = self.items().filter(|field| field.required).map(|field| &field.name).collect();
+        json!({"type": "array", "description": description, "maxItems": MOST,
+               "items": {"type": "object", "additionalProperties": false, "required": required, "properties": properties}})
+    }
+
+    /// The row of an item.
+    fn row(&self, unit: &Unit<'_>, parent: Uuid, n: usize, item: &Json) -> Vec<Value> {
+        let column = self.shape.parent.map(|(column, _)| column).unwrap_or_default();
+        let position = i64::try_from(n).unwrap_or_default() + 1;
+        let cell = |place: usize, of: &super::Column| match of.name.as_str() {
+            "tenant_id" => unit.cx.tenant.id.into(),
+            "version" => 1_i64.into(),
+            "created_at" | "updated_at" => unit.now.into(),
+            "created_by" => unit.cx.actor.user.into(),
+            "position" => position.into(),
+            name if name == column => parent.into(),
+            _ => {
+                let field = self.items().find(|field| field.columns.contains(&place));
+                let value = field.and_then(|field| Some((field, item.get(&field.name)?)));
+                let cells = value.and_then(|(field, value)| Some((field, field.decode(value).ok()?)));
+                let cell = cells.and_then(|(field, cells)| {
+                    let at = field.columns.iter().position(|column| *column == place)?;
+                    cells.into_iter().nth(at)
+                });
+                bind_cell(&cell.unwrap_or_default(), &of.kind)
+            }
+        };
+        self.shape.columns.iter().enumerate().map(|(place, of)| cell(place, of)).collect()
+    }
+}
+
+fn list(value: Option<&Json>) -> impl Iterator<Item = &Json> {
+    value.and_then(Json::as_array).into_iter().flatten()
+}
+
+/// Candidates whose items refer to records that do not exist for the actor. One statement a referenced kind.
+pub(super) async fn dangling(unit: &Unit<'_>, shape: &Shape, changes: &[Change]) -> Result<Vec<(usize, Violation)>> {
+    let Some(parts) = &shape.parts else { return Ok(Vec::new()) };
+    let mut wanted: BTreeMap<&str, Vec<store::Wanted>> = BTreeMap::new();
+    for field in parts.items() {
+        let FieldType::Reference(kind) = &field.kind else { continue };
+        for change in changes {
+            let known: HashSet<_> = list(change.before.as_ref()).filter_map(|item| item.get(&field.name)).collect();
+            for (n, item) in list(change.after.as_ref()).enumerate() {
+                let fresh = item.get(&field.name).filter(|id| !known.contains(*id));
+                let id = fresh.and_then(|id| id.as_str()?.parse().ok());
+                wanted.entry(kind).or_default().extend(id.map(|id| store::Wanted {
+                    index: change.index,
+                    place: format!("{}.{n}.{}", parts.field, field.name),
+                    id,
+                }));
+            }
+        }
+    }
+    store::lost(unit, shape, wanted, &[]).await
+}
+
+/// Keeps the rows of the children as the lists are: two statements for up to 250 of them.
+pub(super) async fn follow(unit: &Unit<'_>, shape: &Shape, changes: &[Change]) -> Result<()> {
+    let Some(parts) = &shape.parts else { return Ok(()) };
+    let table = parts.shape.table();
+    let old: Vec<_> = changes.iter().filter(|change| !change.created).map(|change| change.record).collect();
+    let parent = parts.shape.parent.map(|(column, _)| column).unwrap_or_default();
+    for part in old.chunks(1000) {
+        let delete = Query::delete()
+            .from_table(table.clone())
+            .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+            .and_where(Expr::col(Alias::new(parent)).is_in(part.iter().copied()))
+            .take();
+        unit.txn.execute(&delete).await?;
+    }
+    let row = |(record, (n, item))| parts.row(unit, record, n, item);
+    let items = changes
+        .iter()
+        .flat_map(|change| list(change.after.as_ref()).enumerate().map(move |item| (change.record, item)));
+    let rows: Vec<_> = items.map(row).collect();
+    for part in rows.chunks(ROWS_PER_STATEMENT) {
+        let mut insert = Query::insert();
+        let columns = parts.shape.columns.iter().map(|column| Alias::new(column.name.as_str()));
+        insert.into_table(table.clone()).columns(columns);
+        for row in part {
+            insert.values_panic(row.iter().cloned().map(Expr::val));
+        }
+        unit.txn.execute(&insert).await.map_err(crate::error::Error::from_write)?;
+    }
+    Ok(())
+}
