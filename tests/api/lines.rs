@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     imports::{errors, imported},
-    support::{Answer, Caller, Person, on_both},
+    support::{Answer, Caller, Person, TestServer, on_both},
 };
 
 fn usd(amount: &str) -> Json {
@@ -69,42 +69,39 @@ fn a_document_is_written_and_read_whole_and_its_lines_are_found_added_up_and_cou
         assert_eq!(found.expect(200).data().len(), 1);
         admin.post("/v1/order-lines", json!({"quantity": 1})).await.expect(405);
 
-        // whole in: one line changed, one gone, one new; what the server works out may come along
-        admin
-            .patch(&format!("/v1/products/{disk}"), json!({"cost": usd("70.00"), "price": usd("120.00")}))
-            .await
-            .expect(200);
-        let mut again = made.json["lines"].clone();
-        let list = again.as_array_mut().unwrap();
-        list[0]["quantity"] = json!(4);
-        list.remove(1);
-        list.push(json!({"product_id": disk, "quantity": 1}));
-        let then = server.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        server.clock.advance(TimeDelta::seconds(1));
-        let changed = admin.patch(&here, json!({"lines": again})).await.expect(200);
-        let now = changed.json["lines"].as_array().unwrap();
-        assert_eq!(
-            (&now[0]["id"], &now[0]["unit_cost"]),
-            (&lines[0]["id"], &usd("60.00")),
-            "a stored line keeps its cost"
-        );
-        assert_eq!((&now[2]["unit_price"], &now[2]["unit_cost"]), (&usd("120.00"), &usd("70.00")));
-        assert_eq!(changed.json["amount"], usd("484.82"));
-        let fixed = admin.patch(&here, json!({"amount": usd("480.00")})).await.expect(200);
-        let kept = admin.patch(&here, json!({"lines": [{"quantity": 1, "unit_price": usd("1.00")}]})).await.expect(200);
-        assert_eq!(
-            (&fixed.json["amount"], &kept.json["amount"]),
-            (&usd("480.00"), &usd("480.00")),
-            "what was given stays"
-        );
-        let past = admin.get(&format!("{here}?known_at={then}")).await.expect(200);
-        assert_eq!(past.json["lines"], made.json["lines"], "the past has its lines");
+        rewritten(&server, &admin, &made, &disk).await;
 
         admin.delete(&here).await.expect(204);
         assert_eq!(admin.get("/v1/order-lines").await.expect(200).data().len(), 0);
         admin.post(&format!("{here}/restore"), json!({})).await.expect(200);
         assert_eq!(admin.get("/v1/order-lines").await.expect(200).data().len(), 1);
     });
+}
+
+/// One line changed, one gone, one new; what the server works out may come along.
+async fn rewritten(server: &TestServer, admin: &Caller, made: &Answer, disk: &str) {
+    let (here, lines) = (format!("/v1/orders/{}", made.id()), made.json["lines"].as_array().unwrap());
+    admin
+        .patch(&format!("/v1/products/{disk}"), json!({"cost": usd("70.00"), "price": usd("120.00")}))
+        .await
+        .expect(200);
+    let mut again = made.json["lines"].clone();
+    let list = again.as_array_mut().unwrap();
+    list[0]["quantity"] = json!(4);
+    list.remove(1);
+    list.push(json!({"product_id": disk, "quantity": 1}));
+    let then = server.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    server.clock.advance(TimeDelta::seconds(1));
+    let changed = admin.patch(&here, json!({"lines": again})).await.expect(200);
+    let now = changed.json["lines"].as_array().unwrap();
+    assert_eq!((&now[0]["id"], &now[0]["unit_cost"]), (&lines[0]["id"], &usd("60.00")), "a stored line keeps its cost");
+    assert_eq!((&now[2]["unit_price"], &now[2]["unit_cost"]), (&usd("120.00"), &usd("70.00")));
+    assert_eq!(changed.json["amount"], usd("484.82"));
+    let fixed = admin.patch(&here, json!({"amount": usd("480.00")})).await.expect(200);
+    let kept = admin.patch(&here, json!({"lines": [{"quantity": 1, "unit_price": usd("1.00")}]})).await.expect(200);
+    assert_eq!((&fixed.json["amount"], &kept.json["amount"]), (&usd("480.00"), &usd("480.00")), "what was given stays");
+    let past = admin.get(&format!("{here}?known_at={then}")).await.expect(200);
+    assert_eq!(past.json["lines"], made.json["lines"], "the past has its lines");
 }
 
 #[test]
