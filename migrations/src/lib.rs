@@ -23,6 +23,7 @@ mod m20261125_000060_one_time_token;
 mod m20261125_000070_custom;
 mod m20261125_000080_mass;
 mod m20261125_000090_order_line;
+mod m20261125_000100_import_mapping;
 pub mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000070_custom::Migration),
             Box::new(m20261125_000080_mass::Migration),
             Box::new(m20261125_000090_order_line::Migration),
+            Box::new(m20261125_000100_import_mapping::Migration),
         ]
     }
 }

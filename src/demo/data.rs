@@ -73,7 +73,7 @@ impl File {
             println!("{:<16} {:>6} here already", self.title, thousands(self.rows));
             return Ok(());
         }
-        let mut upload = Upload::begin(admin, json(self.spec.as_bytes())?)?;
+        let mut upload = Upload::begin(admin, json(self.spec.as_bytes())?).await?;
         upload.write(self.csv).await?;
         let job = upload.finish().await?;
         let result = follow(admin, self.title, job).await?;

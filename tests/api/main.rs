@@ -48,3 +48,4 @@ mod support;
 mod tenant;
 mod values;
 mod words;
+mod workbooks;

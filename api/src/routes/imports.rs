@@ -47,11 +47,16 @@ struct ImportForm {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the request; `core` reads it")]
 struct ImportSpec {
+    /// Name of an import mapping that is kept; what else stands here overrides it.
+    saved: Option<String>,
     /// Kind of record.
     #[schema(example = "account")]
-    kind: String,
-    /// `csv` (default; RFC 4180 with a header) or `ndjson` (one object a line, its keys are the columns).
+    kind: Option<String>,
+    /// `csv` (default; RFC 4180 with a header), `ndjson` (one object a line, its keys are the columns) or `xlsx` (a workbook of
+    /// up to 64 MiB whose first row with cells is the header; a cell with a date reads as `2026-01-31`).
     format: Option<String>,
+    /// Of a workbook; without it the first visible one.
+    sheet: Option<String>,
     /// `utf-8` (default), `gb18030` or `windows-1252`.
     encoding: Option<String>,
     /// `insert` (default), `update` or `upsert`.
@@ -61,7 +66,7 @@ struct ImportSpec {
     r#match: Option<String>,
     /// Field -> what it is made of. Parts of a field are dotted (`amount.currency`); a bare amount is in the tenant's base
     /// currency. An empty cell is null. `owner_since`, `stage_since` and `grade_since` say when the first interval began.
-    mapping: BTreeMap<String, ImportSource>,
+    mapping: Option<BTreeMap<String, ImportSource>>,
     /// Field -> how its column is written: a strftime pattern for dates and instants (a day without a time is the
     /// tenant's midnight), `{"thousands": ".", "decimal": ","}` for numbers and money.
     formats: Option<BTreeMap<String, Json>>,
@@ -140,7 +145,7 @@ async fn received(cx: &Context, form: &mut Multipart) -> Result<Uuid> {
     let text = spec.bytes(SPEC).await.map_err(too_long)?.map_err(|error| broken(&error))?;
     drop(spec);
     read(cx, &text);
-    let mut upload = Upload::begin(cx, json::parse(&text)?)?;
+    let mut upload = Upload::begin(cx, json::parse(&text)?).await?;
     match sent(cx, form, &mut upload).await {
         Ok(()) => upload.finish().await,
         Err(error) => {

@@ -17,6 +17,7 @@ pub(crate) mod split;
 mod tally;
 mod target;
 mod upload;
+mod workbook;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

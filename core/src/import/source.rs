@@ -76,16 +76,23 @@ impl Layout {
             unread: Vec::new(),
             start,
         };
-        if spec.format == Format::Ndjson {
+        if spec.format == Format::Ndjson && !spec.workbook {
             return Ok(layout);
         }
         let cells = row.cells.map_err(|detail| unreadable(&format!("has a header that {detail}")))?;
+        layout.start = row.after;
+        if spec.workbook {
+            let header: Vec<String> = serde_json::from_slice(cells.first().map(Vec::as_slice).unwrap_or_default())
+                .map_err(|source| Error::internal("a workbook's first line is its header", source))?;
+            places(spec, &header)?;
+            layout.unread = header.into_iter().filter(|name| !name.is_empty() && spec.slot(name).is_none()).collect();
+            return Ok(layout);
+        }
         let header = cells
             .iter()
             .map(|cell| decoded(spec.encoding, cell).map(|text| text.trim().to_owned()))
             .collect::<Option<Vec<String>>>()
             .ok_or_else(|| unreadable(&format!("has a header that is not {}", spec.encoding.name())))?;
-        layout.start = row.after;
         layout.width = header.len();
         layout.places = places(spec, &header)?;
         layout.unread = header.into_iter().filter(|name| spec.slot(name).is_none()).collect();

@@ -3,6 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use encoding_rs::{Encoding, GB18030, UTF_8, WINDOWS_1252};
+use sea_orm::{
+    ConnectionTrait,
+    sea_query::{Alias, Expr, ExprTrait},
+};
 use serde_json::{Map, Value as Json};
 
 use super::{
@@ -13,8 +17,9 @@ use super::{
 use crate::{
     access::{self, Verb},
     context::Context,
-    engine::{FieldAccess, Shape},
+    engine::{FieldAccess, Shape, merge_patch, visible},
     error::{Code, Error, Result, Violation, unknown},
+    records::import_mapping,
 };
 
 /// Rows become records of the kind how?
@@ -33,6 +38,10 @@ pub enum Mode {
 pub struct Spec {
     pub kind: Arc<str>,
     pub format: Format,
+    /// The file is a workbook: its rows come as NDJSON after a line with the header.
+    pub workbook: bool,
+    /// Of a workbook; the first visible one where none is named.
+    pub sheet: Option<String>,
     pub encoding: &'static Encoding,
     pub mode: Mode,
     /// Field whose value finds the record that a row is about; none for inserts.
@@ -52,12 +61,14 @@ pub struct Spec {
 }
 
 /// Words for the parts of a spec that are one of a few.
-const FORMATS: [(&str, Format); 2] = [("csv", Format::Csv), ("ndjson", Format::Ndjson)];
+const FORMATS: [(&str, (Format, bool)); 3] =
+    [("csv", (Format::Csv, false)), ("ndjson", (Format::Ndjson, false)), ("xlsx", (Format::Ndjson, true))];
 const ENCODINGS: [(&str, &Encoding); 3] = [("utf-8", UTF_8), ("gb18030", GB18030), ("windows-1252", WINDOWS_1252)];
 const MODES: [(&str, Mode); 3] = [("insert", Mode::Insert), ("update", Mode::Update), ("upsert", Mode::Upsert)];
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "kind",
     "format",
+    "sheet",
     "encoding",
     "mode",
     "match",
@@ -81,7 +92,14 @@ impl Spec {
         };
         wrong.keys("", given, &KEYS);
         let shape = kind(cx, given, &mut wrong);
-        let format = wrong.word(given, "format", &FORMATS, Format::Csv);
+        let (format, workbook) = wrong.word(given, "format", &FORMATS, (Format::Csv, false));
+        let sheet = given.get("sheet").map(|sheet| sheet.as_str().unwrap_or_default().to_owned());
+        if sheet.as_ref().is_some_and(|sheet| sheet.is_empty() || !workbook) {
+            wrong.add("/sheet", Code::InvalidValue, "must be the name of a sheet, where the format is xlsx");
+        }
+        if workbook && given.contains_key("encoding") {
+            wrong.add("/encoding", Code::InvalidValue, "a workbook says itself how it is encoded");
+        }
         let encoding = wrong.word(given, "encoding", &ENCODINGS, UTF_8);
         let mode = wrong.word(given, "mode", &MODES, Mode::Insert);
         let [formula_guard, dry_run] = ["formula_guard", "dry_run"].map(|key| wrong.flag(given, key));
@@ -99,9 +117,39 @@ impl Spec {
             }
         }
         let kind = Arc::clone(&shape.name);
-        let spec =
-            Self { kind, format, encoding, mode, matching, targets, columns, replace, warn, formula_guard, dry_run };
+        let spec = Self {
+            kind,
+            format,
+            workbook,
+            sheet,
+            encoding,
+            mode,
+            matching,
+            targets,
+            columns,
+            replace,
+            warn,
+            formula_guard,
+            dry_run,
+        };
         if wrong.0.is_empty() { Ok(spec) } else { Err(Error::Invalid(wrong.0)) }
+    }
+
+    /// The spec as a whole: `saved` in it names one that is kept, and what else is there overrides it (RFC 7396).
+    ///
+    /// # Errors
+    /// `Invalid` where there is none of that name; `Forbidden`.
+    pub async fn whole(cx: &Context, mut given: Json) -> Result<Json> {
+        let Some(name) = given.as_object_mut().and_then(|given| given.remove("saved")) else { return Ok(given) };
+        let wrong = |detail: String| Error::invalid("saved", Code::InvalidValue, detail);
+        let name = name.as_str().ok_or_else(|| wrong("must be the name of an import mapping".to_owned()))?;
+        let shape = cx.tenant.kinds.of::<import_mapping::Entity>()?.shape();
+        access::may(&cx.actor, Verb::Read, shape)?;
+        let select =
+            visible(cx, shape).column(Alias::new("spec")).and_where(Expr::col(Alias::new("name")).eq(name)).take();
+        let row = cx.reader().query_one(&select).await?;
+        let row = row.ok_or_else(|| wrong(format!("there is no import mapping `{name}`")))?;
+        Ok(merge_patch(row.try_get_by_index(0)?, &given))
     }
 
     /// Whether the actor may do what the spec asks for.

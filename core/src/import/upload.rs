@@ -1,12 +1,23 @@
 //! A file on its way in, stored in chunks while it arrives.
 
 use serde_json::{Value as Json, json};
+use tokio::{
+    fs::File,
+    io::{AsyncSeekExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
 use uuid::Uuid;
 
-use super::{IMPORT, source::Layout, spec::Spec, split::RowCount};
+use super::{
+    IMPORT,
+    source::Layout,
+    spec::Spec,
+    split::RowCount,
+    workbook::{self, LARGEST},
+};
 use crate::{
     context::Context,
-    error::{Error, Result},
+    error::{Code, Error, Result},
     jobs::{self, input},
 };
 
@@ -19,6 +30,8 @@ pub struct Upload<'a> {
     buffer: Vec<u8>,
     chunks: i64,
     count: RowCount,
+    /// A workbook on its way in, and its bytes so far.
+    book: Option<(File, u64)>,
 }
 
 impl<'a> Upload<'a> {
@@ -26,13 +39,15 @@ impl<'a> Upload<'a> {
     ///
     /// # Errors
     /// `Invalid` with everything wrong in the spec; `Forbidden`.
-    pub fn begin(cx: &'a Context, given: Json) -> Result<Self> {
+    pub async fn begin(cx: &'a Context, given: Json) -> Result<Self> {
+        let given = Spec::whole(cx, given).await?;
         let spec = Spec::parse(cx, &given)?;
         let kind = cx.kind(&spec.kind);
         let kind = kind.ok_or_else(|| Error::internal("the spec's kind is of the registry", &*spec.kind))?;
         spec.allowed(cx, kind.shape())?;
         let job = cx.new_id();
-        Ok(Self { cx, job, given, spec, buffer: Vec::new(), chunks: 0, count: RowCount::default() })
+        let book = if spec.workbook { Some((temporary()?, 0)) } else { None };
+        Ok(Self { cx, job, given, spec, buffer: Vec::new(), chunks: 0, count: RowCount::default(), book })
     }
 
     /// Takes the next bytes of the file, whatever their number.
@@ -40,6 +55,17 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// `Invalid` as soon as the file's head shows that it does not fit the spec. Nothing is left behind.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some((file, size)) = &mut self.book else { return self.take(bytes).await };
+        *size += bytes.len() as u64;
+        if *size > LARGEST {
+            let detail = format!("a workbook has at most {LARGEST} bytes; send it as CSV");
+            return Err(Error::malformed("file", Code::BodyTooLarge, detail));
+        }
+        file.write_all(bytes).await.map_err(unwritable)
+    }
+
+    /// The next bytes of rows.
+    async fn take(&mut self, bytes: &[u8]) -> Result<()> {
         self.count.feed(self.spec.format, bytes);
         self.buffer.extend_from_slice(bytes);
         while self.buffer.len() >= input::CHUNK {
@@ -55,11 +81,15 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// As [`Upload::write`].
     pub async fn finish(mut self) -> Result<Uuid> {
+        if let Some((file, _)) = self.book.take() {
+            self.convert(file).await?;
+        }
         if !self.buffer.is_empty() || self.chunks == 0 {
             let last = std::mem::take(&mut self.buffer);
             self.store(last).await?;
         }
-        let rows = self.count.rows(self.spec.format);
+        let header = u64::from(self.spec.workbook);
+        let rows = self.count.rows(self.spec.format).saturating_sub(header);
         let enqueued = async {
             let unit = self.cx.begin().await?;
             jobs::enqueue_as(&unit, self.job, IMPORT, json!({"spec": self.given, "rows": rows})).await?;
@@ -72,6 +102,20 @@ impl<'a> Upload<'a> {
                 Err(error)
             }
         }
+    }
+
+    /// The rows of the workbook, on a thread of their own.
+    async fn convert(&mut self, mut file: File) -> Result<()> {
+        file.flush().await.map_err(unwritable)?;
+        file.rewind().await.map_err(unwritable)?;
+        let file = file.into_std().await;
+        let wanted = workbook::Wanted { sheet: self.spec.sheet.clone(), columns: self.spec.columns.clone() };
+        let (lines, mut taken) = mpsc::channel(2);
+        let reading = tokio::task::spawn_blocking(move || workbook::convert(file, &wanted, &lines));
+        while let Some(lines) = taken.recv().await {
+            self.take(&lines).await?;
+        }
+        reading.await.map_err(|source| Error::internal("reading a workbook does not panic", source))?
     }
 
     /// Removes what was stored: the sender has gone.
@@ -89,4 +133,12 @@ impl<'a> Upload<'a> {
         self.chunks += 1;
         Ok(())
     }
+}
+
+fn temporary() -> Result<File> {
+    tempfile::tempfile().map(File::from_std).map_err(unwritable)
+}
+
+fn unwritable(source: std::io::Error) -> Error {
+    Error::internal("a temporary file can be written and read", source)
 }

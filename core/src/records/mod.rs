@@ -5,6 +5,7 @@ pub mod contact;
 pub mod custom_field;
 pub mod custom_object;
 pub mod custom_record;
+pub mod import_mapping;
 pub mod installation;
 pub mod interaction;
 pub mod job;
@@ -57,4 +58,5 @@ pub fn all() -> Registry {
         .with(job::Entity)
         .with(custom_field::Entity)
         .with(custom_object::Entity)
+        .with(import_mapping::Entity)
 }
