@@ -23,6 +23,7 @@ pub struct Config {
     pub server: Server,
     pub limits: RequestLimits,
     pub passwords: Passwords,
+    pub mail: Mail,
     pub log: Log,
 }
 
@@ -81,6 +82,25 @@ pub struct Passwords {
     pub lanes: u32,
 }
 
+/// How invitations and password resets are mailed. Without a server they are shown to the admin who asks for them.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mail {
+    /// `smtps://user:password@host`, or `smtp://host:587?tls=required`.
+    pub url: Option<String>,
+    /// `Ripen <crm@example.com>`
+    pub from: Option<String>,
+    /// The page where a token is used, with `{token}` in its place: `https://crm.example.com/password#{token}`.
+    pub link: Option<String>,
+}
+
+/// The URL may hold a password.
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mail").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
@@ -104,6 +124,7 @@ impl Default for Config {
             server: Server::default(),
             limits: RequestLimits::default(),
             passwords: Passwords::default(),
+            mail: Mail::default(),
             log: Log::default(),
         }
     }

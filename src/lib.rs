@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod mail;
 mod outside;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -18,7 +19,7 @@ use ripen_core::{
     import::Import,
     jobs::{RunnerHandle, spawn_runner},
     mass,
-    ports::Sandbox,
+    ports::{Mailer, Sandbox},
     records,
     store::{Fence, Store},
 };
@@ -44,6 +45,8 @@ pub enum StartError {
     Unfenced(String),
     #[error("the settings of `passwords` cannot be used")]
     Passwords(#[source] Error),
+    #[error(transparent)]
+    Mail(#[from] mail::MailError),
     #[error(transparent)]
     Plugins(#[from] HostError),
     #[error("cannot listen on {address}")]
@@ -123,6 +126,7 @@ pub async fn world(config: &Config, outside: Outside) -> Result<Arc<World>, Star
         gate: Gate::new(&secrets, config.gate()).map_err(StartError::Passwords)?,
         secrets,
         plugins: Sandbox::new(Arc::new(host)),
+        mailer: mail::Smtp::new(&config.mail)?.map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>),
         committed: tokio::sync::Notify::new(),
     }))
 }

@@ -59,6 +59,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Limit { code, .. } => match code {
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::RequestInFlight => StatusCode::CONFLICT,
+            Code::MailUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Code::JsonTooDeep | Code::QueryTooExpensive => StatusCode::BAD_REQUEST,
             _ => StatusCode::TOO_MANY_REQUESTS,

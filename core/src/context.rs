@@ -15,7 +15,7 @@ use crate::{
     engine::{Registry, Resource, Shape},
     error::Result,
     idempotency::{Attempt, Done, Turn},
-    ports::Sandbox,
+    ports::{Mailer, Sandbox},
     store::{Reader, Store},
     values::Currency,
 };
@@ -57,6 +57,8 @@ pub struct World {
     pub secrets: Secrets,
     pub gate: Gate,
     pub plugins: Sandbox,
+    /// Where no mail server is named, what would be mailed is shown.
+    pub mailer: Option<Arc<dyn Mailer>>,
     /// Woken after each commit, for readers of the change log and the job runner.
     pub committed: tokio::sync::Notify,
 }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 
-use crate::support::{Answer, Caller, Person, TestServer, on_both};
+use crate::support::{Answer, Caller, Person, TestServer, block_on, databases, on_both, prepare};
 
 const NEW: &str = "seven blue plums";
 
@@ -172,4 +172,91 @@ fn guessing_tokens_gets_slower_and_only_hashes_are_stored() {
         server.clock.advance(TimeDelta::seconds(1));
         redeem(&server, token(&reset), NEW).await.expect(204);
     });
+}
+
+/// A mail server that takes every letter, and answers with what it took.
+fn mail_server() -> (u16, std::sync::mpsc::Receiver<String>) {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, (sender, letters)) = (listener.local_addr().unwrap().port(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut to = stream.try_clone().unwrap();
+            let mut say = |line: &str| to.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+            let (mut letter, mut inside) = (String::new(), false);
+            say("220 mail.example");
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                match line.as_str() {
+                    "." if inside => {
+                        inside = false;
+                        sender.send(std::mem::take(&mut letter)).unwrap();
+                        say("250 taken");
+                    }
+                    _ if inside => letter.push_str(&(line + "\n")),
+                    "DATA" => {
+                        inside = true;
+                        say("354 go on");
+                    }
+                    "QUIT" => say("221 bye"),
+                    _ => say("250 ok"),
+                }
+            }
+        }
+    });
+    (port, letters)
+}
+
+#[test]
+fn where_there_is_a_mail_server_the_token_goes_to_the_user_and_to_nobody_else() {
+    for db in databases() {
+        prepare(db);
+        block_on(async {
+            let (port, letters) = mail_server();
+            let server = TestServer::with(db, |config| {
+                config.mail.url = Some(format!("smtp://127.0.0.1:{port}"));
+                config.mail.from = Some("Ripen <crm@acme.example>".to_owned());
+                config.mail.link = Some("https://crm.acme.example/password#{token}".to_owned());
+            });
+            let server = server.await;
+            let admin = server.as_admin().await;
+            let user = invited(&admin).await;
+            let invitation = admin.post(&format!("{user}/invite"), json!({})).await.expect(200);
+            let seen = (&invitation.json["token"], &invitation.json["mailed_to"]);
+            assert_eq!(seen, (&json!(null), &json!("new@acme.example")));
+            let letter = letters.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+            assert!(letter.contains("Subject: You are invited to acme"), "{letter}");
+            assert!(
+                letter.contains("To: \"Nora New\" <new@acme.example>")
+                    || letter.contains("To: Nora New <new@acme.example>"),
+                "{letter}"
+            );
+            let text = letter.replace("=\n", "").replace("=3D", "=");
+            let (_, rest) = text.split_once("https://crm.acme.example/password#").unwrap();
+            redeem(&server, rest.split_whitespace().next().unwrap(), NEW).await.expect(204);
+            log_in(&server, "new@acme.example", NEW).await.expect(200);
+            server.end().await;
+        });
+    }
+}
+
+#[test]
+fn where_the_mail_server_does_not_answer_nothing_is_sent_and_the_token_before_works_on() {
+    for db in databases() {
+        prepare(db);
+        block_on(async {
+            let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let server = TestServer::with(db, |config| {
+                config.mail.url = Some(format!("smtp://user:hush-hush@127.0.0.1:{nobody}"));
+                config.mail.from = Some("crm@acme.example".to_owned());
+                config.mail.link = Some("https://crm.acme.example/{token}".to_owned());
+            });
+            let server = server.await;
+            let admin = server.as_admin().await;
+            let user = invited(&admin).await;
+            let refused = admin.post(&format!("{user}/invite"), json!({})).await.expect(503);
+            assert_eq!(refused.problem(), "mail_unavailable");
+            assert!(!String::from_utf8_lossy(&refused.bytes).contains("hush"), "{}", refused.json);
+            server.end().await;
+        });
+    }
 }

@@ -166,10 +166,10 @@ async fn set_password(caller: Caller, id: Id, parameters: Parameters, body: Body
 /// Invite a user
 ///
 /// For a user whose `state` is `invited`: a token that lets them choose a password within seven days, at
-/// `POST /v1/auth/password`. No mail is sent: hand it to them. It replaces the one before.
+/// `POST /v1/auth/password`. It is mailed to them where the server sends mail, else hand it to them. It replaces the one before.
 #[utoipa::path(post, path = "/v1/users/{id}/invite", operation_id = "invite_user", tag = "auth",
     params(("id" = uuid::Uuid, Path, description = "The user.")), extensions(("x-right" = json!("user:invite"))),
-    responses((status = 200, description = "The token, shown this once.", body = OneTimeToken),
+    responses((status = 200, description = "The token, shown this once, or where it was mailed to.", body = OneTimeToken),
         (status = 409, description = "The user is not invited.")))]
 async fn invite(caller: Caller, id: Id, parameters: Parameters) -> Answer {
     let [] = parameters.take([])?;
@@ -178,11 +178,11 @@ async fn invite(caller: Caller, id: Id, parameters: Parameters) -> Answer {
 
 /// Let a user choose another password
 ///
-/// For an active user: a token that sets their password within the hour, at `POST /v1/auth/password`. No mail is sent:
-/// hand it to them. It replaces the one before; the present password works until then.
+/// For an active user: a token that sets their password within the hour, at `POST /v1/auth/password`. It is mailed to them where
+/// the server sends mail, else hand it to them. It replaces the one before; the present password works until then.
 #[utoipa::path(post, path = "/v1/users/{id}/reset-password", operation_id = "reset_user_password", tag = "auth",
     params(("id" = uuid::Uuid, Path, description = "The user.")), extensions(("x-right" = json!("user:set_password"))),
-    responses((status = 200, description = "The token, shown this once.", body = OneTimeToken),
+    responses((status = 200, description = "The token, shown this once, or where it was mailed to.", body = OneTimeToken),
         (status = 409, description = "The user is not active.")))]
 async fn reset_password(caller: Caller, id: Id, parameters: Parameters) -> Answer {
     let [] = parameters.take([])?;

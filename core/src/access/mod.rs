@@ -8,6 +8,7 @@ mod credential;
 mod explain;
 mod gate;
 mod grants;
+mod letters;
 mod me;
 mod one_time;
 mod password;

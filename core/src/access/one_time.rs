@@ -18,9 +18,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Secret, credential, may_act,
+    Secret, credential,
+    letters::{About, letter},
+    may_act,
     secrets::digest,
-    session::{end, execute, internal, one},
+    session::{end, execute, internal},
     throttle::Attempt,
     token,
 };
@@ -76,10 +78,14 @@ impl Purpose {
     }
 }
 
-/// A token that sets a user's password once, at `POST /v1/auth/password`. It is not shown again.
+/// A token that sets a user's password once, at `POST /v1/auth/password`: mailed to the user where the server sends mail, else
+/// shown this once.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct OneTimeToken {
-    pub token: String,
+    /// Null where it was mailed.
+    pub token: Option<String>,
+    /// The address it was mailed to.
+    pub mailed_to: Option<String>,
     /// From then on the token is refused.
     #[serde(serialize_with = "milliseconds")]
     pub expires_at: DateTime<Utc>,
@@ -98,21 +104,22 @@ impl std::fmt::Debug for OneTimeToken {
 /// A fresh token of the user, in place of the one before.
 ///
 /// # Errors
-/// `Forbidden`; `NotFound`; `invalid_state` where the user is in another state than the purpose needs.
+/// `Forbidden`; `NotFound`; `invalid_state` where the user is in another state than the purpose needs; `mail_unavailable`, where
+/// it was not sent and the one before works on.
 pub async fn one_time_token(cx: &Context, user: Uuid, purpose: Purpose) -> Result<OneTimeToken> {
     may_act(&cx.actor, purpose.right())?;
-    let unit = cx.begin().await?;
-    let state = state(&unit, user).await?.ok_or_else(|| Error::not_found("user", user))?;
-    if state != purpose.state() {
-        let detail = match state {
-            State::Invited => "the user is invited and has no password to reset: POST to `invite`",
-            State::Active => "the user is active already: POST to `reset-password`",
-            State::Suspended => "the user is suspended: set their `state` first",
-        };
-        return Err(Error::conflict(Code::InvalidState, detail));
-    }
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    let expires_at = unit.now + purpose.life();
+    let expires_at = cx.now() + purpose.life();
+    let mut mailed_to = None;
+    if let Some(mailer) = &cx.world.mailer {
+        // first the letter, which may take long, then the token: one that is not stored opens nothing
+        let person = fit(person(cx, &cx.reader(), user, false).await?, user, purpose)?;
+        let (page, tenant) = (mailer.page(&token), &cx.tenant.name);
+        mailer.send(letter(&About { purpose, tenant, name: &person.name, to: &person.email, page: &page })).await?;
+        mailed_to = Some(person.email);
+    }
+    let unit = cx.begin().await?;
+    fit(person(cx, &unit.txn, user, true).await?, user, purpose)?;
     let sql = "insert into one_time_token (tenant_id, user_id, hash, purpose, expires_at) values ($1, $2, $3, $4, $5) \
                on conflict (tenant_id, user_id) do update set hash = excluded.hash, purpose = excluded.purpose, \
                expires_at = excluded.expires_at";
@@ -120,7 +127,21 @@ pub async fn one_time_token(cx: &Context, user: Uuid, purpose: Purpose) -> Resul
     let row = [cx.tenant.id.into(), user.into(), hash.into(), purpose.name().into(), expires_at.into()];
     execute(&unit, sql, row).await?;
     unit.commit().await?;
-    Ok(OneTimeToken { token, expires_at })
+    Ok(OneTimeToken { token: Some(token).filter(|_| mailed_to.is_none()), mailed_to, expires_at })
+}
+
+/// The user, where they are in the state that the purpose needs.
+fn fit(person: Option<Person>, user: Uuid, purpose: Purpose) -> Result<Person> {
+    let person = person.ok_or_else(|| Error::not_found("user", user))?;
+    if person.state == purpose.state() {
+        return Ok(person);
+    }
+    let detail = match person.state {
+        State::Invited => "the user is invited and has no password to reset: POST to `invite`",
+        State::Active => "the user is active already: POST to `reset-password`",
+        State::Suspended => "the user is suspended: set their `state` first",
+    };
+    Err(Error::conflict(Code::InvalidState, detail))
 }
 
 /// Sets the password of the token's user, makes an invited one active, and ends all their sessions. Unknown tokens count
@@ -145,10 +166,10 @@ pub async fn redeem(world: &Arc<World>, given: &Secret, password: &Secret, addre
     let (user, purpose) = (row.try_get("", "user_id")?, Purpose::of(&row.try_get::<String>("", "purpose")?)?);
     let tenant = gate.tenant(world, row.try_get("", "tenant_id")?).await?.ok_or_else(unknown)?;
     let cx = internal(world, tenant);
-    let person = credential::person(&cx, user).await?.ok_or_else(unknown)?;
-    let hashed = person.hashed(&cx, password).await?;
+    let holder = credential::person(&cx, user).await?.ok_or_else(unknown)?;
+    let hashed = holder.hashed(&cx, password).await?;
     let unit = cx.begin().await?;
-    let state = state(&unit, user).await?; // first the user, then the token, as where one is made
+    let state = person(&cx, &unit.txn, user, true).await?.map(|person| person.state); // first the user, then the token, as where one is made
     let sql = "delete from one_time_token where tenant_id = $1 and user_id = $2 and hash = $3";
     let values = [cx.tenant.id.into(), user.into(), hash.into()];
     let deleted = unit.txn.execute_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
@@ -189,12 +210,24 @@ async fn activate(unit: &Unit<'_>, user: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Of a user who is not deleted, locked until the unit ends.
-async fn state(unit: &Unit<'_>, user: Uuid) -> Result<Option<State>> {
-    let lock = if unit.cx.backend() == DbBackend::Postgres { " for update" } else { "" };
-    let sql = format!("select state from \"user\" where tenant_id = $1 and id = $2 and deleted_at is null{lock}");
-    let row = one(unit, &sql, [unit.cx.tenant.id.into(), user.into()]).await?;
-    row.map(|row| Ok(row.try_get("", "state")?)).transpose()
+struct Person {
+    state: State,
+    name: String,
+    email: String,
+}
+
+/// A user who is not deleted, where it is wanted locked until the transaction ends.
+async fn person(cx: &Context, db: &impl ConnectionTrait, user: Uuid, lock: bool) -> Result<Option<Person>> {
+    let lock = if lock && cx.backend() == DbBackend::Postgres { " for update" } else { "" };
+    let sql = format!(
+        "select state, name, email from \"user\" where tenant_id = $1 and id = $2 and deleted_at is null{lock}"
+    );
+    let statement = Statement::from_sql_and_values(cx.backend(), sql, [cx.tenant.id.into(), user.into()]);
+    let read = |row: sea_orm::QueryResult| {
+        let (state, name, email) = (row.try_get("", "state")?, row.try_get("", "name")?, row.try_get("", "email")?);
+        Ok(Person { state, name, email })
+    };
+    db.query_one_raw(statement).await?.map(read).transpose()
 }
 
 fn unknown() -> Error {

@@ -1,15 +1,17 @@
-//! What the core asks of a plugin host.
+//! What the core asks of a plugin host, and of whatever carries letters.
 //!
 //! The core knows no wasm: it hands facts over as columns and books what comes back. Every call here blocks and burns
 //! CPU, so callers run it off the async workers.
 
 mod frame;
+mod mail;
 mod manifest;
 mod sandbox;
 
 use std::sync::Arc;
 
 pub use frame::{Column, Figure, Frame, FrameField, Reason, RunContext, Scores, Segments, Series, Texts, Words};
+pub use mail::{Mail, Mailer};
 pub use manifest::{
     Capability, Config, Contributions, Input, InputType, Labels, Limits, Manifest, Outputs, PluginInfo, Statistic,
     Tests,

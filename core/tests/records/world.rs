@@ -77,6 +77,7 @@ impl Fixture {
             ids: Arc::new(CountedIds::from(1)),
             secrets,
             plugins: Sandbox::new(Arc::new(NoPlugins)),
+            mailer: None,
             committed: tokio::sync::Notify::new(),
         });
         let tenant = tenants::NewTenant {
