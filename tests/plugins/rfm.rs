@@ -164,6 +164,17 @@ fn a_simulation_says_who_would_move_and_moves_nobody() {
         assert_eq!((&few["subjects"], &few["changed_values"]), (&json!(2), &json!(2)));
         assert_eq!(few["up"][0]["after"], json!({"value": 62.5, "rank": 1}));
         assert_eq!(few["down"][0]["before"], json!({"value": 66.666_666_666_666_67, "rank": 1}));
+
+        // Who is erased is named by no result any more.
+        let gone = admin.list("/v1/accounts", &[("filter", "name = \"Gogozoom\"")]).await.expect(200);
+        let erase = format!("/v1/accounts/{}/erase", gone.data()[0]["id"].as_str().unwrap());
+        let job = ended(&admin, admin.send(admin.request("POST", &erase)).await).await;
+        assert_eq!(job["result"]["erased"]["results"], 4, "{job:#}");
+        for path in ["/v1/jobs", "/v1/plugin-runs"] {
+            for row in admin.get(path).await.expect(200).data() {
+                assert!(!row["result"].to_string().contains("Gogozoom"), "{row:#}");
+            }
+        }
     });
 }
 

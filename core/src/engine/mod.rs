@@ -15,6 +15,7 @@ pub mod export;
 pub mod feed;
 mod field;
 pub mod filter;
+mod follow;
 mod history;
 mod intervals;
 pub mod merge;

@@ -1,4 +1,4 @@
-//! A person erased: out of their record, of what is written about them, of the change log and of what imports refused, in one
+//! A person erased: out of their record, of what is written about them, of the change log and of what jobs kept, in one
 //! transaction, with a search of every table for what is left as its proof.
 //!
 //! This is the one writer of the past. A record stays as a shell: its id, its times, its amounts and whom it belongs to, so
@@ -46,6 +46,8 @@ pub struct Erasure {
     pub changes: u64,
     /// Rows that imports refused emptied.
     pub refusals: u64,
+    /// Results of jobs and of plugin runs in which texts were replaced.
+    pub results: usize,
     /// Tables that were searched afterwards, and for how many different texts.
     pub tables_searched: usize,
     pub texts_searched: usize,
@@ -91,6 +93,7 @@ pub async fn erase(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<Erasure> 
     }
     texts.retain(|text| distinct(text));
     erasure.refusals = proof::empty_refusals(unit, &texts).await?;
+    erasure.results = proof::empty_results(unit, &texts).await?;
     erasure.texts_searched = texts.len();
     (erasure.tables_searched, erasure.found) = proof::search(unit, &texts).await?;
     Ok(erasure)

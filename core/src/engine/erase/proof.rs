@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::ERASED;
 use crate::{context::Unit, error::Result};
 
 /// Rows named for each table.
@@ -32,6 +33,56 @@ pub(super) async fn empty_refusals(unit: &Unit<'_>, texts: &BTreeSet<String>) ->
         emptied += unit.txn.execute_raw(statement).await?.rows_affected();
     }
     Ok(emptied)
+}
+
+/// Results of jobs and runs that name somebody: the movers of a simulation, say. Their texts are replaced. One statement to
+/// find and one to write for each table.
+pub(super) async fn empty_results(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<usize> {
+    let (backend, mut emptied) = (unit.cx.backend(), 0);
+    for table in ["job", "plugin_run"] {
+        for part in chunks(texts) {
+            let mut values = vec![Value::from(unit.cx.tenant.id)];
+            let any = any(backend, &[Place { name: "result".to_owned(), raw: false }], &part, &mut values);
+            let sql = format!("select id, result from \"{table}\" where tenant_id = $1 and ({any})");
+            let rows = unit.txn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+            let mut values = vec![Value::from(unit.cx.tenant.id)];
+            let mut places = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let (id, mut result): (Uuid, serde_json::Value) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+                replace(&mut result, &part);
+                values.extend([id.into(), result.to_string().into()]);
+                places.push(format!("(${}, ${})", values.len() - 1, values.len()));
+            }
+            if places.is_empty() {
+                continue;
+            }
+            let json = if backend == DbBackend::Postgres { "::json" } else { "" };
+            let sql = format!(
+                "update \"{table}\" set result = v.column2{json} from (values {}) as v \
+                 where \"{table}\".tenant_id = $1 and \"{table}\".id = v.column1",
+                places.join(", ")
+            );
+            unit.txn.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+            emptied += rows.len();
+        }
+    }
+    Ok(emptied)
+}
+
+/// Texts within values; the names of members stay.
+fn replace(json: &mut serde_json::Value, texts: &[&String]) {
+    match json {
+        serde_json::Value::String(value) => {
+            for text in texts.iter().filter(|text| !text.is_empty()) {
+                if value.contains(text.as_str()) {
+                    *value = value.replace(text.as_str(), ERASED);
+                }
+            }
+        }
+        serde_json::Value::Array(all) => all.iter_mut().for_each(|one| replace(one, texts)),
+        serde_json::Value::Object(all) => all.values_mut().for_each(|one| replace(one, texts)),
+        _ => {}
+    }
 }
 
 /// How many tables were searched, and where something was found. One scan of each table of the tenant's for up to 50 texts.
