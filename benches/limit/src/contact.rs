@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 pub const COLUMNS: &str = "id, external_id, version, created_at, updated_at, created_by, owner_id, first_name, last_name, \
      name_order, account_id, title, email, phone, other_emails, other_phones, birthday, handles, opt_outs, source, \
-     last_contact_at";
+     last_contact_at, custom";
 
 /// Borrows from the row it is printed from.
 #[derive(Serialize)]
@@ -36,6 +36,7 @@ pub struct Contact<'r> {
     pub source: Option<&'r str>,
     #[serde(serialize_with = "maybe_instant")]
     pub last_contact_at: Option<DateTime<Utc>>,
+    pub custom: Option<&'r RawValue>,
 }
 
 fn instant<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -89,6 +90,7 @@ impl New {
             opt_outs: None,
             source: self.source.as_deref(),
             last_contact_at: None,
+            custom: None,
         }
     }
 }

@@ -101,6 +101,7 @@ fn contact(row: &DbRow) -> Result<Contact<'_>, Box<dyn Error>> {
         opt_outs: raw(18)?,
         source: row.try_get_unchecked(19)?,
         last_contact_at: row.try_get_unchecked(20)?,
+        custom: raw(21)?,
     })
 }
 
