@@ -113,9 +113,7 @@ fn unsettable(shape: &Shape, name: &str, value: &Json) -> Option<Violation> {
     let violation = match shape.field(name) {
         None => Violation::field(name, Code::UnknownField, unknown("field", name, shape.field_names())),
         Some(field) if field.access != FieldAccess::Write => field.violation(Code::ReadOnly, "is set by the server"),
-        Some(field) if value.is_object() || field.columns.is_empty() => {
-            return field.decode(&Json::Null).err().filter(|_| value.is_null());
-        }
+        Some(_) if value.is_object() => return None, // merged into what each record has, and checked there
         Some(field) => field.decode(value).err()?,
     };
     Some(Violation { pointer: format!("/data{}", violation.pointer), ..violation })

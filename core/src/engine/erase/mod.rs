@@ -121,6 +121,9 @@ async fn about(
             let detail = format!("more than {MOST} records are about {} {id}", shape.name);
             return Err(Error::conflict(Code::InvalidState, detail));
         }
+        if known.is_empty() {
+            all.remove(&kind);
+        }
         if fresh.is_empty() {
             continue;
         }
@@ -187,16 +190,13 @@ async fn log(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<
     let patch = Json::Object(patch).to_string();
     let mut changes = 0;
     for part in ids.chunks(store::ROWS_PER_STATEMENT) {
-        let of = |statement: &mut sea_orm::sea_query::SelectStatement| {
-            statement
-                .from(Alias::new("change"))
-                .and_where(col("tenant_id").eq(unit.cx.tenant.id))
-                .and_where(col("kind").eq(&*shape.name))
-                .and_where(col("record_id").is_in(part.iter().copied()))
-                .and_where(col("before").is_not_null());
-        };
-        let mut select = Query::select();
-        of(select.column(Alias::new("before")));
+        let these = Condition::all()
+            .add(col("tenant_id").eq(unit.cx.tenant.id))
+            .add(col("kind").eq(&*shape.name))
+            .add(col("record_id").is_in(part.iter().copied()))
+            .add(col("before").is_not_null());
+        let select =
+            Query::select().column(Alias::new("before")).from(Alias::new("change")).cond_where(these.clone()).take();
         for row in unit.txn.query_all(&select).await? {
             let before: Json = row.try_get_by_index(0)?;
             columns.iter().filter_map(|column| before.get(&column.name)).for_each(|value| collect(value, texts));
@@ -208,10 +208,7 @@ async fn log(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<
         let update = Query::update()
             .table(Alias::new("change"))
             .value(Alias::new("before"), Expr::cust_with_values(laid, [patch.clone()]))
-            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
-            .and_where(col("kind").eq(&*shape.name))
-            .and_where(col("record_id").is_in(part.iter().copied()))
-            .and_where(col("before").is_not_null())
+            .cond_where(these)
             .take();
         changes += unit.txn.execute(&update).await?.rows_affected();
     }

@@ -116,7 +116,6 @@ impl Compiler<'_> {
         let (name, rest) = path.split_first().map_or(("", path), |(name, rest)| (*name, rest));
         match (place.shape.field(name), rest) {
             (Some(_), [key, rest @ ..]) if name == CUSTOM => return self.own(place, key, rest, check),
-            (Some(_), [key, rest @ ..]) if name == CUSTOM => return self.own(place, key, rest, check),
             (Some(field), []) => return self.leaf(place, field, check).map(|leaf| Condition::all().add(leaf)),
             (Some(field), ["currency"]) if field.kind == FieldType::Money => {
                 let leaf = self.plain(&FieldType::Currency, place.column(field, 1)?, check)?;
