@@ -89,6 +89,63 @@ fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// A workbook of one sheet with these rows, written by hand.
+fn by_hand(rows: &str) -> Vec<u8> {
+    let sheet =
+        format!("<worksheet xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData>{rows}");
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let relations = |kind: &str, target: &str| {
+        format!(
+            "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">\
+             <Relationship Id=\"r1\" Type=\"{office}/{kind}\" Target=\"{target}\"/></Relationships>"
+        )
+    };
+    let book = format!(
+        "<workbook xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" xmlns:r=\"{office}\">\
+         <sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
+    );
+    archive(&[
+        ("_rels/.rels", relations("officeDocument", "xl/workbook.xml").as_bytes()),
+        ("xl/workbook.xml", book.as_bytes()),
+        ("xl/_rels/workbook.xml.rels", relations("worksheet", "worksheets/sheet1.xml").as_bytes()),
+        ("xl/worksheets/sheet1.xml", sheet.as_bytes()),
+    ])
+}
+
+fn row(n: u64, names: [&str; 4]) -> String {
+    let cell =
+        |(column, text): (char, &str)| format!("<c r=\"{column}{n}\" t=\"inlineStr\"><is><t>{text}</t></is></c>");
+    format!("<row r=\"{n}\">{}</row>", ('A'..).zip(names).map(cell).collect::<String>())
+}
+
+const HEADER: [&str; 4] = ["Key", "Name", "Size", "Since"];
+
+#[test]
+fn a_sheet_that_claims_cells_at_the_end_of_the_world_or_breaks_off_late_is_refused_and_leaves_nothing() {
+    let data = |n: u64| row(n, ["", "x", "", ""]);
+    let whole = format!("{}{}</sheetData></worksheet>", row(1, HEADER), data(2));
+    let far = format!("{}{}</sheetData></worksheet>", row(1, HEADER), data(4_000_000_000));
+    let wide = "<row r=\"1\"><c r=\"ZZZZZ1\" t=\"inlineStr\"><is><t>Name</t></is></c></row></sheetData></worksheet>";
+    let mad = wide.replace("ZZZZZ1", &"Z".repeat(99));
+    let long: String = (2..40_000).map(|n| row(n, ["", &"x".repeat(60), "", ""])).collect();
+    let late = format!("{}{long}<row r=\"zero\"", row(1, HEADER));
+    let [whole, far, wide, mad, late] = [&whole, &far, wide, &mad, &late].map(by_hand);
+    let files = &[far, wide, mad, late];
+    on_both(|server| {
+        let whole = whole.clone();
+        async move {
+            let admin = server.as_admin().await;
+            since(&admin).await;
+            assert_eq!(imported(&admin, &spec(), whole).await.0["created"], 1, "what is right about them is read");
+            for bytes in files {
+                let refused = post(&admin, &spec(), bytes.clone()).await.expect(422);
+                assert_eq!(refused.errors(), [("/file", "unreadable_file")], "{}", refused.json);
+            }
+            assert_eq!((left(&server, "job_input").await, left(&server, "job").await), (0, 1));
+        }
+    });
+}
+
 #[test]
 fn what_is_no_workbook_or_a_trap_is_refused_and_leaves_nothing() {
     let bomb = archive(&[("xl/sharedStrings.xml", &vec![b' '; 129 << 20])]);

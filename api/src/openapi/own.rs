@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use moka::sync::Cache;
-use ripen_core::{context::Context, engine::Registry};
+use ripen_core::{context::Context, engine::Registry, error::Error};
 use uuid::Uuid;
 
 use super::describe;
@@ -54,5 +54,7 @@ pub(super) async fn document(
 ) -> Result<HttpResponse, Problem> {
     let [] = parameters.take([])?;
     let app: Arc<App> = app.into_inner();
-    Ok(HttpResponse::Ok().content_type(JSON).body(app.document.own.of(&caller, &app.catalogue)))
+    let described = web::block(move || app.document.own.of(&caller, &app.catalogue)).await;
+    let bytes = described.map_err(|source| Error::internal("a description is made without a panic", source))?;
+    Ok(HttpResponse::Ok().content_type(JSON).body(bytes))
 }

@@ -81,6 +81,14 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// As [`Upload::write`].
     pub async fn finish(mut self) -> Result<Uuid> {
+        let asked = self.ask().await;
+        if asked.is_err() {
+            self.abandon().await;
+        }
+        asked.map(|()| self.job)
+    }
+
+    async fn ask(&mut self) -> Result<()> {
         if let Some((file, _)) = self.book.take() {
             self.convert(file).await?;
         }
@@ -90,18 +98,9 @@ impl<'a> Upload<'a> {
         }
         let header = u64::from(self.spec.workbook);
         let rows = self.count.rows(self.spec.format).saturating_sub(header);
-        let enqueued = async {
-            let unit = self.cx.begin().await?;
-            jobs::enqueue_as(&unit, self.job, IMPORT, json!({"spec": self.given, "rows": rows})).await?;
-            unit.commit().await
-        };
-        match enqueued.await {
-            Ok(()) => Ok(self.job),
-            Err(error) => {
-                self.abandon().await;
-                Err(error)
-            }
-        }
+        let unit = self.cx.begin().await?;
+        jobs::enqueue_as(&unit, self.job, IMPORT, json!({"spec": self.given, "rows": rows})).await?;
+        unit.commit().await
     }
 
     /// The rows of the workbook, on a thread of their own.
@@ -115,7 +114,8 @@ impl<'a> Upload<'a> {
         while let Some(lines) = taken.recv().await {
             self.take(&lines).await?;
         }
-        reading.await.map_err(|source| Error::internal("reading a workbook does not panic", source))?
+        // a reader that panics has met a file that nobody could have written
+        reading.await.unwrap_or_else(|_| Err(workbook::unreadable("cannot be read as a workbook")))
     }
 
     /// Removes what was stored: the sender has gone.

@@ -20,6 +20,9 @@ pub const LARGEST: u64 = 64 << 20;
 const UNPACKED: u64 = 1 << 30;
 /// Bytes of texts that its cells share, all of which are held in memory.
 const SHARED: u64 = 128 << 20;
+/// Rows and columns that a sheet may have at all. A file may claim any number.
+const ROWS: u32 = 1_048_576;
+const COLUMNS: u32 = 16_384;
 /// Bytes of lines that are handed on at once.
 const CHUNK: usize = 256 << 10;
 
@@ -32,7 +35,7 @@ pub struct Wanted {
     pub columns: Vec<String>,
 }
 
-fn unreadable(detail: impl Into<String>) -> Error {
+pub(super) fn unreadable(detail: impl Into<String>) -> Error {
     Error::invalid("file", Code::UnreadableFile, detail)
 }
 
@@ -53,6 +56,9 @@ pub fn convert(mut file: File, wanted: &Wanted, lines: &mpsc::Sender<Vec<u8>>) -
     let mut at = 0;
     while let Some(cell) = cells.next_cell().map_err(|error| failed(&error))? {
         let (row, column) = cell.get_position();
+        if row >= ROWS || column >= COLUMNS {
+            return Err(unreadable("has cells beyond the end of any sheet"));
+        }
         if row < at {
             return Err(unreadable("has rows that are not in their order"));
         }

@@ -36,7 +36,7 @@ pub(super) async fn empty_refusals(unit: &Unit<'_>, texts: &BTreeSet<String>) ->
 }
 
 /// Results of jobs and runs that name somebody: the movers of a simulation, say. Their texts are replaced. One statement to
-/// find and one to write for each table.
+/// find and one to write up to 1,000 for each table.
 pub(super) async fn empty_results(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<usize> {
     let (backend, mut emptied) = (unit.cx.backend(), 0);
     for table in ["job", "plugin_run"] {
@@ -45,25 +45,31 @@ pub(super) async fn empty_results(unit: &Unit<'_>, texts: &BTreeSet<String>) -> 
             let any = any(backend, &[Place { name: "result".to_owned(), raw: false }], &part, &mut values);
             let sql = format!("select id, result from \"{table}\" where tenant_id = $1 and ({any})");
             let rows = unit.txn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-            let mut values = vec![Value::from(unit.cx.tenant.id)];
-            let mut places = Vec::with_capacity(rows.len());
+            let mut changed: Vec<(Uuid, String)> = Vec::new();
             for row in &rows {
-                let (id, mut result): (Uuid, serde_json::Value) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-                replace(&mut result, &part);
-                values.extend([id.into(), result.to_string().into()]);
-                places.push(format!("(${}, ${})", values.len() - 1, values.len()));
+                let (id, result): (Uuid, serde_json::Value) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+                let mut without = result.clone();
+                replace(&mut without, &part);
+                if without != result {
+                    changed.push((id, without.to_string()));
+                }
             }
-            if places.is_empty() {
-                continue;
+            for rows in changed.chunks(1000) {
+                let mut values = vec![Value::from(unit.cx.tenant.id)];
+                let mut places = Vec::with_capacity(rows.len());
+                for (id, result) in rows {
+                    values.extend([(*id).into(), result.as_str().into()]);
+                    places.push(format!("(${}, ${})", values.len() - 1, values.len()));
+                }
+                let json = if backend == DbBackend::Postgres { "::json" } else { "" };
+                let sql = format!(
+                    "update \"{table}\" set result = v.column2{json} from (values {}) as v \
+                     where \"{table}\".tenant_id = $1 and \"{table}\".id = v.column1",
+                    places.join(", ")
+                );
+                unit.txn.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
             }
-            let json = if backend == DbBackend::Postgres { "::json" } else { "" };
-            let sql = format!(
-                "update \"{table}\" set result = v.column2{json} from (values {}) as v \
-                 where \"{table}\".tenant_id = $1 and \"{table}\".id = v.column1",
-                places.join(", ")
-            );
-            unit.txn.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-            emptied += rows.len();
+            emptied += changed.len();
         }
     }
     Ok(emptied)
