@@ -6,7 +6,7 @@ use ripen_core::context::Clock as _;
 use serde_json::{Value as Json, json};
 
 use crate::{
-    imports::imported,
+    imports::{imported, left},
     support::{Answer, Caller, Person, TestServer, on_both},
 };
 
@@ -213,6 +213,28 @@ fn roles_limit_single_custom_fields_everywhere() {
         );
         let feed = rep.get("/v1/changes?kind=warranty").await.expect(200);
         assert!(!String::from_utf8_lossy(&feed.bytes).contains("months"), "{}", feed.json);
+    });
+}
+
+#[test]
+fn a_kind_of_the_whole_tenants_is_everybodys_to_read_and_nobodys_own() {
+    on_both(|server| async move {
+        let (admin, rep) = (server.as_admin().await, server.as_person(Person::Rep).await);
+        let object = json!({"name": "region", "plural": "regions", "scope": "tenant"});
+        admin.post("/v1/custom-objects", object).await.expect(201);
+        let made = admin.post("/v1/regions", json!({"name": "North"})).await.expect(201);
+        assert!(made.json["owner_id"].is_null() && !made.object().contains_key("owner_id"), "{}", made.json);
+        let owned = left(&server, "ownership where kind = 'region'").await;
+        assert_eq!((owned, left(&server, "custom_record where owner_id is not null").await), (0, 0));
+        assert_eq!(names(&rep, "/v1/regions", &[]).await, ["North"]);
+        rep.post("/v1/regions", json!({"name": "South"})).await.expect(403);
+        let role = json!({"key": "mapper", "name": "Mapper", "rights": ["region:*"], "rows": {"default": "own"}});
+        admin.post("/v1/roles", role).await.expect(201);
+        let me = rep.get("/v1/me").await.expect(200).json["user"]["id"].as_str().unwrap().to_owned();
+        admin.patch(&format!("/v1/users/{me}"), json!({"role": "mapper"})).await.expect(200);
+        rep.post("/v1/regions", json!({"name": "East"})).await.expect(201);
+        let refused = admin.post("/v1/regions", json!({"name": "South", "owner_id": made.id()})).await.expect(422);
+        assert_eq!(refused.errors(), [("/owner_id", "unknown_field")]);
     });
 }
 

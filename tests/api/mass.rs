@@ -103,14 +103,12 @@ fn an_import_is_undone_whole_and_its_undo_too() {
         account(&admin, json!({"name": "Acme", "external_id": "a1", "employees": 5})).await;
         account(&admin, json!({"name": "Same", "external_id": "a2", "employees": 7})).await;
         let before = accounts(&admin).await;
-        let lookup = json!({"kind": "account", "by": "external_id", "missing": "create"});
+        let lookup = json!({"kind": "account", "by": "external_id", "missing": "error"});
         let mapping = json!({"external_id": {"column": "key"}, "name": {"column": "name"},
                              "employees": {"column": "size"}, "parent_id": {"column": "above", "lookup": lookup}});
         let spec = json!({"kind": "account", "mode": "upsert", "match": "external_id", "mapping": mapping});
         // the parent of the first row comes last, and a row corrects an earlier one
         let file = "key,name,size,above\na1,Acme Inc,50,a9\na2,Same,7,\na3,New,1,a1\na3,Newer,2,a1\na9,Top,900,\n";
-        let mut spec = spec;
-        spec["mapping"]["parent_id"]["lookup"]["missing"] = json!("error");
         let (result, place) = imported(&admin, &spec, file).await;
         assert_eq!(
             (&result["created"], &result["updated"], &result["unchanged"]),

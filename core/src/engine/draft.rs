@@ -23,7 +23,7 @@ pub(super) fn create<R: Record>(unit: &Unit<'_>, shape: &Shape, data: &Map<Strin
     row.insert("created_at".to_owned(), now.clone());
     row.insert("updated_at".to_owned(), now);
     row.insert("created_by".to_owned(), json!(unit.cx.actor.user));
-    if shape.column("owner_id").is_some() {
+    if shape.stored_field("owner_id").is_some() {
         row.insert("owner_id".to_owned(), json!(unit.cx.actor.user));
     }
     row.extend(shape.stamp().map(|(column, object)| (column.to_owned(), json!(object))));

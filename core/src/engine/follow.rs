@@ -119,7 +119,7 @@ async fn owned<R: Record>(
     shape: &Shape,
     candidates: &[Candidate<R::Model>],
 ) -> Result<Option<InsertStatement>> {
-    if shape.column("owner_id").is_none() {
+    if shape.stored_field("owner_id").is_none() {
         return Ok(None);
     }
     let owner = draft::column::<R>("owner_id")?;

@@ -312,8 +312,8 @@ pub(super) async fn still_seen(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> 
     Err(Error::Invalid(vec![Violation { pointer: String::new(), code: Code::OutsideYourReach, detail }]))
 }
 
-/// How many live records of each kind, these apart, refer to these: they must go first. One statement, and one where custom fields may
-/// refer to the kind.
+/// How many live records of each kind, these apart, refer to these: they must go first. One statement, and one where custom
+/// fields may refer to the kind.
 pub(super) async fn referrers(
     unit: &Unit<'_>,
     shape: &Shape,

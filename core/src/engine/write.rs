@@ -257,7 +257,7 @@ async fn outside<R: Record>(
     let rows = kept.map(|c| Ok((row::<R>(c)?, if c.restores { every() } else { changed::<R>(c) })));
     let rows = rows.collect::<Result<Vec<_>>>()?;
     let mut broken = store::dangling(unit, shape, &rows).await?;
-    if let Some(owner) = shape.column("owner_id") {
+    if let Some(owner) = shape.stored_field("owner_id").and_then(|field| field.columns.first().copied()) {
         for (row, _) in rows.iter().filter(|(_, changed)| changed.contains(&owner)) {
             let id = row.cells.get(owner).and_then(|cell| match cell {
                 Value::Uuid(id) => *id,
