@@ -41,6 +41,47 @@ fn a_job_whose_worker_has_died_is_taken_up_where_it_stopped_once_its_lease_runs_
 }
 
 #[test]
+fn a_job_that_failed_with_its_database_is_kept_and_can_be_tried_again() {
+    for db in databases() {
+        prepare(db);
+        block_on(async {
+            let server = TestServer::new(db).await;
+            let admin = server.as_admin().await;
+            let store = &server.world().store;
+            let rename = async |from: &str, to: &str| {
+                let sql = format!("alter table \"{from}\" rename to \"{to}\"");
+                store.write.execute_unprepared(&sql).await.unwrap();
+            };
+            rename("change", "away").await;
+            let spec = json!({"kind": "account", "mapping": {"name": {"column": "name"}}});
+            let place = post(&admin, &spec, many()).await.expect(202).header("location").to_owned();
+            let id: uuid::Uuid = place.rsplit('/').next().unwrap().parse().unwrap();
+            let cx = server.context(crate::support::Person::Admin).await;
+            while !ripen_core::jobs::find(&cx, id).await.unwrap().state.is_final() {
+                server.clock.advance(TimeDelta::seconds(10)); // it is tried five times, ever later
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            rename("away", "change").await;
+            let failed = admin.get(&place).await.expect(200).json;
+            assert_eq!(
+                (&failed["state"], &failed["problem"]["code"]),
+                (&json!("failed"), &json!("database_unavailable"))
+            );
+            assert_eq!(left(&server, "account").await, 0);
+            admin.post(&format!("{place}/cancel"), json!({})).await.expect(409);
+
+            admin.post(&format!("{place}/retry"), json!({})).await.expect(202);
+            let done = job(&admin, &place, ended).await;
+            assert_eq!((&done["state"], &done["result"]["created"]), (&json!("succeeded"), &json!(6_000)), "{done}");
+            assert_eq!((&done["problem"], left(&server, "job_input").await), (&json!(null), 0));
+            let again = admin.post(&format!("{place}/retry"), json!({})).await.expect(409).json;
+            assert_eq!(again["code"], "invalid_state", "{again}");
+            server.end().await;
+        });
+    }
+}
+
+#[test]
 fn two_processes_on_one_queue_do_each_job_once() {
     if !databases().contains(&Db::Postgres) {
         return; // one process uses an SQLite file

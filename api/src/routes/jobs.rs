@@ -28,12 +28,13 @@ const PAGE: u64 = 1000;
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/v1/jobs/{id}/cancel", web::post().to(cancel))
+        .route("/v1/jobs/{id}/retry", web::post().to(retry))
         .route("/v1/jobs/{id}/errors", web::get().to(errors))
         .route("/v1/jobs/{id}/undo", web::post().to(undo_job));
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(cancel, errors, undo_job))]
+#[openapi(paths(cancel, errors, retry, undo_job))]
 pub(crate) struct Doc;
 
 /// The answer to a request that long work follows.
@@ -53,6 +54,21 @@ async fn cancel(caller: Caller, id: Id, parameters: Parameters) -> Answer {
     let [] = parameters.take([])?;
     let job = jobs::cancel(&caller, id.0).await?;
     Ok(record(&caller, "job", job.id, &mut HttpResponse::Ok()).await?)
+}
+
+/// Try a job again
+///
+/// One that failed because the server or its database did: its problem is `internal` or `database_unavailable`. It goes on
+/// after its last finished page. Such a job is kept for 30 days.
+#[utoipa::path(post, path = "/v1/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
+    params(("id" = Uuid, Path, description = "The job.")), extensions(("x-right" = json!("job:cancel"))),
+    responses((status = 202, description = "The job, waiting.", body = ref("#/components/schemas/Job"),
+        headers(("Location" = String, description = "The job."))),
+        (status = 409, description = "It did not fail, or for a reason of its own.")))]
+async fn retry(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+    let [] = parameters.take([])?;
+    jobs::retry(&caller, id.0).await?;
+    accepted(&caller, id.0).await
 }
 
 /// Undo a job

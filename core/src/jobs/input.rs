@@ -70,14 +70,17 @@ pub(super) async fn remove(db: &impl ConnectionTrait, table: &'static str, tenan
     Ok(())
 }
 
-/// Removes chunks of uploads that broke off with the server.
+/// Removes chunks of uploads that broke off with the server, and of jobs that are kept no longer.
 pub(super) async fn sweep(world: &World) -> Result<()> {
     let jobs = Query::select().column(Alias::new("job_id")).from(Alias::new("job_queue")).take();
-    let delete = Query::delete()
+    let of_none = Expr::col(Alias::new("job_id")).not_in_subquery(jobs);
+    let chunks = Query::delete()
         .from_table(Alias::new("job_input"))
         .and_where(Expr::col(Alias::new("at")).lt(world.clock.now() - ABANDONED))
-        .and_where(Expr::col(Alias::new("job_id")).not_in_subquery(jobs))
+        .and_where(of_none.clone())
         .take();
-    world.store.write.execute(&delete).await?;
+    world.store.write.execute(&chunks).await?;
+    let waiting = Query::delete().from_table(Alias::new("import_deferred")).and_where(of_none).take();
+    world.store.write.execute(&waiting).await?;
     Ok(())
 }

@@ -142,17 +142,44 @@ pub async fn wait(cx: &Context, id: Uuid) -> Result<Job> {
 /// # Errors
 /// `NotFound`; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it has ended.
 pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
-    let job = find(cx, id).await?;
-    if job.created_by.is_none() || job.created_by != cx.actor.user {
-        access::may_act(&cx.actor, "job:cancel")?;
-    }
+    let job = within_reach(cx, id).await?;
     let unit = cx.begin().await?;
-    if !queue::end(&unit.txn, cx.tenant.id, id, None, State::Cancelled, (None, None), unit.now).await? {
-        let ended = find(cx, id).await?.state;
-        let detail = format!("the job has ended: it is {}", json!(ended).as_str().unwrap_or_default());
-        return Err(Error::conflict(Code::InvalidState, detail));
+    if job.state.is_final()
+        || !queue::end(&unit.txn, cx.tenant.id, id, None, State::Cancelled, (None, None), unit.now).await?
+    {
+        return Err(in_state(&find(cx, id).await?, "the job has ended"));
     }
     decisions::cancelled(&unit, id).await?;
     unit.commit().await?;
     find(cx, id).await
+}
+
+/// Has a job tried again, from its last finished page, that failed because the server or its database did. Such a job is
+/// kept for 30 days.
+///
+/// # Errors
+/// `NotFound`; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it did not fail, or for a
+/// reason of its own.
+pub async fn retry(cx: &Context, id: Uuid) -> Result<()> {
+    let job = within_reach(cx, id).await?;
+    let unit = cx.begin().await?;
+    if !queue::revive(&unit, id).await? {
+        let why = "only what failed through a fault of the server's can be tried again; ask for the job anew";
+        return Err(in_state(&job, why));
+    }
+    unit.commit().await
+}
+
+/// A job that the actor asked for, or that they may end for others.
+pub(crate) async fn within_reach(cx: &Context, id: Uuid) -> Result<Job> {
+    let job = find(cx, id).await?;
+    if job.created_by.is_none() || job.created_by != cx.actor.user {
+        access::may_act(&cx.actor, "job:cancel")?;
+    }
+    Ok(job)
+}
+
+fn in_state(job: &Job, why: &str) -> Error {
+    let detail = format!("{why}: it is {}", json!(job.state).as_str().unwrap_or_default());
+    Error::conflict(Code::InvalidState, detail)
 }

@@ -18,6 +18,15 @@ use crate::{
 /// A worker that has not been heard of for so long is gone.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
+/// When a job is due that failed through a fault of the server's or its database's: it stays in the queue, with its input and
+/// as far as it got, until somebody has it tried again.
+fn never() -> DateTime<Utc> {
+    DateTime::from_timestamp(253_402_214_400, 0).unwrap_or(DateTime::<Utc>::MAX_UTC) // 9999-12-31
+}
+
+/// How long such a job is kept.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
 /// One job a worker has taken.
 pub(super) struct Claim {
     pub tenant: Uuid,
@@ -195,6 +204,67 @@ pub(super) async fn release(world: &World, claim: &Claim, due: DateTime<Utc>) ->
         txn.execute(&queued).await?;
         txn.commit().await?;
     }
+    Ok(())
+}
+
+/// Leaves the job in the queue as failed, for [`revive`]. Only its worker's.
+pub(super) async fn bury(world: &World, claim: &Claim, problem: Json) -> Result<()> {
+    let txn = world.store.begin().await?;
+    let update = Query::update()
+        .table(queue())
+        .value(Alias::new("worker"), Option::<Uuid>::None)
+        .value(Alias::new("lease_until"), Option::<DateTime<Utc>>::None)
+        .value(Alias::new("due_at"), never())
+        .cond_where(held(claim.tenant, claim.id, Some(claim.worker)))
+        .take();
+    if txn.execute(&update).await?.rows_affected() == 1 {
+        let at = now(world);
+        let failed = update_job(claim.tenant, claim.id, at)
+            .value(Alias::new("state"), Expr::val(State::Failed))
+            .value(Alias::new("problem"), problem)
+            .value(Alias::new("finished_at"), at)
+            .take();
+        txn.execute(&failed).await?;
+        txn.commit().await?;
+        world.committed.notify_waiters();
+    }
+    Ok(())
+}
+
+/// Lets a buried job be taken up again, now. False where there is none.
+pub(super) async fn revive(unit: &Unit<'_>, id: Uuid) -> Result<bool> {
+    let tenant = unit.cx.tenant.id;
+    let update = Query::update()
+        .table(queue())
+        .value(Alias::new("due_at"), unit.now)
+        .value(Alias::new("attempts"), 0_i64)
+        .cond_where(held(tenant, id, None).add(col("due_at").eq(never())))
+        .take();
+    if unit.txn.execute(&update).await?.rows_affected() != 1 {
+        return Ok(false);
+    }
+    let queued = update_job(tenant, id, unit.now)
+        .value(Alias::new("state"), Expr::val(State::Queued))
+        .value(Alias::new("problem"), Option::<Json>::None)
+        .value(Alias::new("finished_at"), Option::<DateTime<Utc>>::None)
+        .take();
+    unit.txn.execute(&queued).await?;
+    Ok(true)
+}
+
+/// Gives up jobs that have been buried for long.
+pub(super) async fn forget_buried(world: &World) -> Result<()> {
+    let old = Query::select()
+        .column(Alias::new("id"))
+        .from(Alias::new("job"))
+        .and_where(col("finished_at").lt(now(world) - KEPT))
+        .take();
+    let delete = Query::delete()
+        .from_table(queue())
+        .and_where(col("due_at").eq(never()))
+        .and_where(col("job_id").in_subquery(old))
+        .take();
+    world.store.write.execute(&delete).await?;
     Ok(())
 }
 

@@ -133,6 +133,7 @@ impl Runner {
         if self.world.store.backend == sea_orm::DbBackend::Sqlite {
             logged("forget the leases of an earlier process", queue::forget_leases(&self.world).await);
         }
+        logged("give up jobs that failed long ago", queue::forget_buried(&self.world).await);
         logged("remove broken uploads", input::sweep(&self.world).await);
         logged("remove old answers", idempotency::sweep(&self.world).await);
     }
@@ -173,6 +174,10 @@ impl Runner {
                 tracing::warn!(job = %claim.id, error = &source as &dyn std::error::Error, "a job is tried again");
                 let pause = pause(claim.attempts, claim.id);
                 queue::release(&self.world, &claim, now + pause).await
+            }
+            // no fault of the job's: once the cause is mended it can go on
+            Err(error @ (Error::Database(_) | Error::Internal { .. })) => {
+                queue::bury(&self.world, &claim, problem(&error)).await
             }
             Err(error) => queue::finish(&self.world, &claim, Err(problem(&error))).await,
         };

@@ -41,10 +41,7 @@ pub struct Undo;
 /// `NotFound`; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it has not ended or is
 /// of a kind that is not undone.
 pub async fn ask(cx: &Context, id: Uuid) -> Result<Uuid> {
-    let job = jobs::find(cx, id).await?;
-    if job.created_by.is_none() || job.created_by != cx.actor.user {
-        access::may_act(&cx.actor, "job:cancel")?;
-    }
+    let job = jobs::within_reach(cx, id).await?;
     let undone = [IMPORT, UNDO, name(Verb::Update), name(Verb::Delete)];
     if !undone.contains(&job.kind.as_str()) {
         let detail = format!("jobs of the kind {} are not undone; those of {} are", job.kind, undone.join(", "));
