@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, we
 use ripen_core::{
     context::Context,
     engine::{
-        Operation, Resource, Since, Written, known,
+        Operation, Since, Written, known,
         read::{self, Found, ListQuery},
     },
     error::{Code, Error, Result},
@@ -106,23 +106,17 @@ async fn delete(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen
     let [] = parameters.take([])?;
     let version = seen.version(&caller)?;
     let unit = caller.begin().await?;
-    one(&*kind, &unit, Operation::Delete { id: id.0, version }).await?;
+    let verdict = kind.write(&unit, vec![Operation::Delete { id: id.0, version }]).await?.pop();
+    verdict.unwrap_or_else(|| Err(Error::internal("every operation gets a verdict", "none was given")))?;
     unit.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Writes one record and reads it back as the caller may see it, in one transaction.
 async fn write(cx: &Context, kind: &Kind, operation: Operation) -> Result<(Written, Found)> {
     let unit = cx.begin().await?;
-    let written = one(&**kind, &unit, operation).await?;
-    let found = read::get_in(&unit, kind.shape(), written.id).await?;
+    let written = kind.write_one(&unit, operation).await?;
     unit.commit().await?;
-    Ok((written, found))
-}
-
-async fn one(resource: &dyn Resource, unit: &ripen_core::context::Unit<'_>, operation: Operation) -> Result<Written> {
-    let verdict = resource.write(unit, vec![operation]).await?.pop();
-    verdict.unwrap_or_else(|| Err(Error::internal("every operation gets a verdict", "none was given")))
+    Ok(written)
 }
 
 /// The record as it is now, as the answer to an action on it.

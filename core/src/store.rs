@@ -19,6 +19,11 @@ use crate::{
 /// Older SQLite releases can corrupt a database in WAL mode.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
+/// KiB: every write touches a dozen indexes, whose upper pages should stay.
+const WRITER_CACHE: u32 = 16 << 10;
+/// SQLite's own default.
+const READER_CACHE: u32 = 2 << 10;
+
 /// Connections for reading and for writing. SQLite has one writer and a pool of readers; PostgreSQL one pool for both.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -108,12 +113,12 @@ impl Store {
     pub async fn open(url: &str, connections: u32) -> Result<Self> {
         if url.starts_with("sqlite:") {
             let url = if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") };
-            let write = Database::connect(options(&url, 1)).await?;
+            let write = Database::connect(options(&url, 1, WRITER_CACHE)).await?;
             oldest_sqlite(&write).await?;
-            let read = Database::connect(options(&url, connections.max(2))).await?;
+            let read = Database::connect(options(&url, connections.max(2), READER_CACHE)).await?;
             Ok(Self { read, write, backend: DbBackend::Sqlite, fence: Fence::Off, under_way: Keys::default() })
         } else {
-            let pool = Database::connect(options(url, connections)).await?;
+            let pool = Database::connect(options(url, connections, 0)).await?;
             Ok(Self {
                 read: pool.clone(),
                 write: pool,
@@ -170,7 +175,8 @@ impl Store {
     }
 }
 
-fn options(url: &str, connections: u32) -> ConnectOptions {
+/// `cache`: KiB of pages that a connection to SQLite keeps.
+fn options(url: &str, connections: u32, cache: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url.to_owned());
     options
         .max_connections(connections)
@@ -178,13 +184,15 @@ fn options(url: &str, connections: u32) -> ConnectOptions {
         .acquire_timeout(Duration::from_secs(30))
         .test_before_acquire(false) // costs a third of a GET; a broken connection is dropped on its first error
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|sqlite| {
+        .map_sqlx_sqlite_opts(move |sqlite| {
             sqlite
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(30))
                 .pragma("temp_store", "memory")
+                .pragma("cache_size", format!("-{cache}"))
+                .pragma("wal_autocheckpoint", "4000") // pages: 16 MiB
         })
         // Said once a connection, not once a transaction, whatever the installation's defaults are.
         .map_sqlx_postgres_opts(|postgres| {

@@ -1,12 +1,10 @@
-//! Cells from the row into the response by type, with no tree between.
+//! Cells into the response by type, with no tree between.
 
 use std::io::Write as _;
 
-use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::{ColumnType, QueryResult};
+use sea_orm::Value;
 use serde::Serialize;
 use serde_json::Value as Json;
-use uuid::Uuid;
 
 use super::print_instant;
 use crate::{
@@ -15,29 +13,24 @@ use crate::{
 };
 
 /// Prints one cell as JSON. Both databases give the same bytes.
-pub(super) fn put_cell(out: &mut Vec<u8>, row: &QueryResult, index: usize, kind: &ColumnType) -> Result<()> {
-    match kind {
-        ColumnType::Uuid => put(out, &row.try_get_by_index::<Option<Uuid>>(index)?),
-        ColumnType::Boolean => put(out, &row.try_get_by_index::<Option<bool>>(index)?),
-        ColumnType::BigInteger => put(out, &row.try_get_by_index::<Option<i64>>(index)?),
-        ColumnType::Double => put(out, &row.try_get_by_index::<Option<f64>>(index)?),
-        ColumnType::Date => put(out, &row.try_get_by_index::<Option<NaiveDate>>(index)?),
-        ColumnType::TimestampWithTimeZone => {
-            put(out, &row.try_get_by_index::<Option<DateTime<Utc>>>(index)?.map(print_instant))
-        }
-        ColumnType::Json | ColumnType::JsonBinary => {
-            put(out, &row.try_get_by_index::<Option<Json>>(index)?.map(sorted))
-        }
-        _ => put(out, &row.try_get_by_index::<Option<String>>(index)?),
+pub(super) fn put_cell(out: &mut Vec<u8>, cell: Value) -> Result<()> {
+    match cell {
+        Value::Uuid(id) => put(out, &id),
+        Value::Bool(flag) => put(out, &flag),
+        Value::BigInt(number) => put(out, &number),
+        Value::Double(number) => put(out, &number),
+        Value::ChronoDate(day) => put(out, &day),
+        Value::ChronoDateTimeUtc(at) => put(out, &at.map(print_instant)),
+        Value::Json(json) => put(out, &json.map(|json| sorted(*json))),
+        Value::String(text) => put(out, &text),
+        other => Err(Error::internal("a cell has a type that columns have", format!("{other:?}"))),
     }
 }
 
 /// Prints the two cells of a money field: `{"amount":"1234.50","currency":"USD"}`.
-pub(super) fn put_money(out: &mut Vec<u8>, row: &QueryResult, minor: usize, currency: usize) -> Result<()> {
-    let minor = row.try_get_by_index::<Option<i64>>(minor)?;
-    let currency = row.try_get_by_index::<Option<String>>(currency)?;
+pub(super) fn put_money(out: &mut Vec<u8>, minor: Value, currency: Value) -> Result<()> {
     match (minor, currency) {
-        (Some(minor), Some(currency)) => {
+        (Value::BigInt(Some(minor)), Value::String(Some(currency))) => {
             let amount = decimal(minor, &currency);
             write!(out, r#"{{"amount":"{amount}","currency":"{currency}"}}"#)
                 .map_err(|source| Error::internal("memory can be written", source))

@@ -4,16 +4,17 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait, QueryResult,
+    ConnectionTrait, QueryResult, Value,
     sea_query::{Alias, Expr, ExprTrait, SelectStatement},
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::{
-    Field, FieldType,
+    Field, FieldType, Shape,
     bytes::{put, put_cell, put_money},
     custom::CUSTOM,
+    read_cell,
     selection::{Expanded, Selection},
     visible::visible_by_id,
 };
@@ -40,15 +41,50 @@ impl Layout {
         select.columns(columns.map(|column| Alias::new(column.name.as_str())));
     }
 
+    /// A row of the statement.
+    pub fn row<'r>(&'r self, shape: &'r Shape, row: &'r QueryResult) -> Read<'r> {
+        Read { layout: self, shape, row }
+    }
+
     /// Where column `column` of the shape stands in a row.
     pub fn place(&self, column: usize) -> Result<usize> {
         self.0
             .binary_search(&column)
             .map_err(|_| Error::internal("a statement reads what is printed", "column missing"))
     }
+}
 
-    fn first(&self, field: &Field) -> Result<usize> {
-        self.place(field.columns.first().copied().unwrap_or(usize::MAX))
+/// A record's values by the columns of its shape.
+pub(super) trait ByColumn {
+    fn cell(&self, column: usize) -> Result<Value>;
+
+    fn first(&self, field: &Field) -> Result<Value> {
+        self.cell(field.columns.first().copied().unwrap_or(usize::MAX))
+    }
+}
+
+/// As a statement reads them.
+pub(super) struct Read<'r> {
+    layout: &'r Layout,
+    shape: &'r Shape,
+    row: &'r QueryResult,
+}
+
+impl ByColumn for Read<'_> {
+    fn cell(&self, column: usize) -> Result<Value> {
+        let place = self.layout.place(column)?;
+        match self.shape.columns.get(column) {
+            Some(column) => Ok(read_cell(self.row, place, &column.kind)?),
+            None => Err(Error::internal("a statement reads what is printed", "column missing")),
+        }
+    }
+}
+
+/// As they have just been written.
+impl ByColumn for [Value] {
+    fn cell(&self, column: usize) -> Result<Value> {
+        let cell = self.get(column).cloned();
+        cell.ok_or_else(|| Error::internal("what is written is whole", "column missing"))
     }
 }
 
@@ -58,24 +94,28 @@ type Related = HashMap<(usize, Uuid), Vec<u8>>;
 /// Prints rows of one statement.
 pub(super) struct Printer<'p> {
     selection: &'p Selection<'p>,
-    layout: &'p Layout,
     related: Vec<Related>,
 }
 
 impl<'p> Printer<'p> {
+    /// For a selection that expands nothing.
+    pub fn plain(selection: &'p Selection<'p>) -> Self {
+        Self { selection, related: Vec::new() }
+    }
+
     /// Reads what the rows refer to and the selection expands. A record the actor may not see is printed as null.
     pub async fn prepare<C: ConnectionTrait>(
         cx: &Context,
         db: &C,
         selection: &'p Selection<'p>,
-        layout: &'p Layout,
+        layout: &Layout,
         rows: &[QueryResult],
     ) -> Result<Self> {
         let mut related = Vec::with_capacity(selection.expanded.len());
         for expanded in &selection.expanded {
             let mut wanted = BTreeSet::new();
             for row in rows {
-                wanted.extend(reference(expanded, layout, row)?);
+                wanted.extend(reference(expanded, &layout.row(selection.shape, row))?);
             }
             let mut found = Related::new();
             for (place, target) in expanded.targets.iter().enumerate() {
@@ -86,11 +126,11 @@ impl<'p> Printer<'p> {
             }
             related.push(found);
         }
-        Ok(Self { selection, layout, related })
+        Ok(Self { selection, related })
     }
 
     /// One record as a JSON object, in the order of its shape; a relation follows its id.
-    pub fn print(&self, out: &mut Vec<u8>, row: &QueryResult) -> Result<()> {
+    pub fn print(&self, out: &mut Vec<u8>, row: &(impl ByColumn + ?Sized)) -> Result<()> {
         let mut expanded = self.selection.expanded.iter().zip(&self.related).peekable();
         let mut fields = self.selection.fields.iter().peekable();
         out.push(b'{');
@@ -106,7 +146,7 @@ impl<'p> Printer<'p> {
                 let Some((expanded, related)) = expanded.next() else { break };
                 put(out, &expanded.relation.name)?;
                 out.push(b':');
-                match reference(expanded, self.layout, row)?.and_then(|key| related.get(&key)) {
+                match reference(expanded, row)?.and_then(|key| related.get(&key)) {
                     Some(bytes) => out.extend_from_slice(bytes),
                     None => put(out, &())?,
                 }
@@ -119,45 +159,44 @@ impl<'p> Printer<'p> {
         Ok(())
     }
 
-    fn print_field(&self, out: &mut Vec<u8>, row: &QueryResult, field: &Field) -> Result<()> {
+    fn print_field(&self, out: &mut Vec<u8>, row: &(impl ByColumn + ?Sized), field: &Field) -> Result<()> {
         put(out, &field.name)?;
         out.push(b':');
         match (&field.kind, field.columns.as_slice()) {
-            (FieldType::Money, [minor, currency]) => {
-                put_money(out, row, self.layout.place(*minor)?, self.layout.place(*currency)?)
-            }
+            (FieldType::Money, [minor, currency]) => put_money(out, row.cell(*minor)?, row.cell(*currency)?),
             (_, [column, ..]) if field.name == CUSTOM => {
-                let stored: Option<Json> = row.try_get_by_index(self.layout.place(*column)?)?;
                 let Selection { shape, custom, .. } = self.selection;
-                put(out, &stored.map(|stored| shape.custom.show(&stored, custom.as_ref())))
+                put(out, &json(row.cell(*column)?).map(|stored| shape.custom.show(&stored, custom.as_ref())))
             }
-            (_, [column, ..]) => match self.selection.shape.columns.get(*column) {
-                Some(of) => put_cell(out, row, self.layout.place(*column)?, &of.kind),
-                None => put(out, &()),
-            },
+            (_, [column, ..]) => put_cell(out, row.cell(*column)?),
             _ => put(out, &()),
         }
     }
 }
 
 /// Which record the relation of this row leads to: its kind's place among the targets, and its id.
-fn reference(expanded: &Expanded<'_>, layout: &Layout, row: &QueryResult) -> Result<Option<(usize, Uuid)>> {
+fn reference(expanded: &Expanded<'_>, row: &(impl ByColumn + ?Sized)) -> Result<Option<(usize, Uuid)>> {
     let relation = &expanded.relation;
-    let id: Option<Uuid> = match relation.key {
-        None => row.try_get_by_index(layout.first(relation.id)?)?,
-        Some(field) => {
-            let custom: Option<Json> = row.try_get_by_index(layout.first(relation.id)?)?;
-            custom.as_ref().and_then(|custom| custom.get(&*field.key)?.as_str()?.parse().ok())
-        }
+    let id = match (relation.key, row.first(relation.id)?) {
+        (None, Value::Uuid(id)) => id,
+        (Some(field), custom) => json(custom).and_then(|custom| custom.get(&*field.key)?.as_str()?.parse().ok()),
+        _ => None,
     };
     let place = match relation.kind {
         None => Some(0),
-        Some(kind) => {
-            let kind: Option<String> = row.try_get_by_index(layout.first(kind)?)?;
-            relation.targets.iter().position(|target| Some(&*target.name) == kind.as_deref())
-        }
+        Some(kind) => match row.first(kind)? {
+            Value::String(Some(kind)) => relation.targets.iter().position(|target| *target.name == *kind),
+            _ => None,
+        },
     };
     Ok(place.zip(id))
+}
+
+fn json(cell: Value) -> Option<Json> {
+    match cell {
+        Value::Json(json) => json.map(|json| *json),
+        _ => None,
+    }
 }
 
 /// The records of these ids that the actor may see, printed.
@@ -179,7 +218,7 @@ fn load<'a, C: ConnectionTrait>(
         let mut found = HashMap::with_capacity(rows.len());
         for row in &rows {
             let mut bytes = Vec::with_capacity(256);
-            printer.print(&mut bytes, row)?;
+            printer.print(&mut bytes, &layout.row(selection.shape, row))?;
             found.insert(row.try_get_by_index(place)?, bytes);
         }
         Ok(found)

@@ -157,7 +157,7 @@ async fn ndjson(cx: &Context, whole: &Whole<'_>, sink: &Sink) -> Result<()> {
     let source = Source::of(cx).await?;
     let mut rows = source.rows(&whole.select).await?;
     while let Some(row) = rows.try_next().await? {
-        printer.print(&mut text, &row)?;
+        printer.print(&mut text, &whole.layout.row(whole.selection.shape, &row))?;
         text.push(b'\n');
         if text.len() >= CHUNK {
             sink.put(std::mem::replace(&mut text, Vec::with_capacity(CHUNK + 4096))).await?;

@@ -14,18 +14,25 @@ use crate::{context::Unit, error::Result};
 
 const OWNERSHIP: Interval = Interval { table: "ownership", value: "user_id", origin: Some("how") };
 
-/// The log, the words to be found by, the ownership intervals and the kind's own effects.
+/// What the log, the words to be found by and the ownership intervals take up of up to 250 records. What must go before is
+/// gone after this.
+pub(super) async fn inserts<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[&Candidate<R::Model>],
+) -> Result<Vec<InsertStatement>> {
+    let mut inserts = vec![history::log(unit, &shape.name, entries::<R>(shape, candidates)?)];
+    inserts.extend(index::<R>(unit, shape, candidates).await?);
+    inserts.extend(owned::<R>(unit, shape, candidates).await?);
+    Ok(inserts)
+}
+
+/// The values of the tenant's own fields, owned children, and the kind's own effects.
 pub(super) async fn follow<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
     candidates: &[Candidate<R::Model>],
 ) -> Result<()> {
-    for part in candidates.chunks(store::ROWS_PER_STATEMENT) {
-        let mut inserts = vec![history::log(unit, &shape.name, entries::<R>(shape, part)?)];
-        inserts.extend(index::<R>(unit, shape, part).await?);
-        inserts.extend(owned::<R>(unit, shape, part).await?);
-        store::insert_all(&unit.txn, inserts).await?;
-    }
     custom::follow(unit, shape, &customs::<R>(shape, candidates.iter())?).await?;
     parts::follow(unit, shape, &lists::<R>(shape, candidates.iter())?).await?;
     if R::AFFECTS_ACCESS && !candidates.is_empty() {
@@ -36,7 +43,7 @@ pub(super) async fn follow<R: Record>(
     R::effects(unit, &saved).await
 }
 
-fn entries<R: Record>(shape: &Shape, candidates: &[Candidate<R::Model>]) -> Result<Vec<history::Entry>> {
+fn entries<R: Record>(shape: &Shape, candidates: &[&Candidate<R::Model>]) -> Result<Vec<history::Entry>> {
     let entry = |c: &Candidate<R::Model>| {
         Ok(history::Entry {
             record: id_of::<R>(&c.after)?,
@@ -45,7 +52,7 @@ fn entries<R: Record>(shape: &Shape, candidates: &[Candidate<R::Model>]) -> Resu
             before: c.before.as_ref().map(draft::columns).transpose()?,
         })
     };
-    candidates.iter().map(entry).collect()
+    candidates.iter().copied().map(entry).collect()
 }
 
 /// What a change names: columns, and of the tenant's own fields each one. Nothing for a create, where all is new.
@@ -117,7 +124,7 @@ fn json_of<R: Record>(row: &R::Model, column: &str) -> Option<Json> {
 async fn owned<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
-    candidates: &[Candidate<R::Model>],
+    candidates: &[&Candidate<R::Model>],
 ) -> Result<Option<InsertStatement>> {
     if shape.stored_field("owner_id").is_none() {
         return Ok(None);
@@ -140,11 +147,11 @@ async fn owned<R: Record>(
 async fn index<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
-    candidates: &[Candidate<R::Model>],
-) -> Result<Option<InsertStatement>> {
+    candidates: &[&Candidate<R::Model>],
+) -> Result<Vec<InsertStatement>> {
     let columns = search::columns(shape);
     if columns.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let all: Vec<_> = R::Column::iter().collect();
     let deleted = draft::column::<R>("deleted_at")?;
@@ -159,5 +166,7 @@ async fn index<R: Record>(
             records.push((id_of::<R>(&c.after)?, after));
         }
     }
-    search::put(&unit.txn, unit.cx.tenant.id, shape, &records).await
+    let tenant = unit.cx.tenant.id;
+    let fresh = candidates.iter().all(|c| c.before.is_none());
+    search::put(&unit.txn, tenant, shape, search::documents(tenant, shape, records.into_iter(), fresh)).await
 }

@@ -98,6 +98,10 @@ async fn latest(
     kind: &str,
     moves: &[Move],
 ) -> Result<HashMap<Uuid, Option<DateTime<Utc>>>> {
+    let known: Vec<_> = moves.iter().filter(|m| !m.created).map(|m| m.record).collect();
+    if known.is_empty() {
+        return Ok(HashMap::new());
+    }
     let (record, from, to) = (Alias::new("record_id"), Alias::new("from_at"), Alias::new("to_at"));
     let select = Query::select()
         .column(record.clone())
@@ -105,7 +109,7 @@ async fn latest(
         .from(Alias::new(of.table))
         .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
         .and_where(Expr::col(Alias::new("kind")).eq(kind))
-        .and_where(Expr::col(record.clone()).is_in(moves.iter().filter(|m| !m.created).map(|m| m.record)))
+        .and_where(Expr::col(record.clone()).is_in(known))
         .group_by_col(record)
         .take();
     let rows = unit.txn.query_all(&select).await?;

@@ -20,6 +20,7 @@ mod history;
 mod intervals;
 pub mod merge;
 mod other;
+mod outside;
 mod page;
 pub mod parts;
 mod past;

@@ -16,8 +16,8 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::{
-    Field, FieldAccess, FieldType, Shape, bind_cell,
-    store::{self, JsonChange as Change, ROWS_PER_STATEMENT},
+    Field, FieldAccess, FieldType, Shape, bind_cell, outside,
+    store::{JsonChange as Change, ROWS_PER_STATEMENT},
 };
 use crate::{
     context::Unit,
@@ -160,7 +160,7 @@ fn list(value: Option<&Json>) -> impl Iterator<Item = &Json> {
 /// Candidates whose items refer to records that do not exist for the actor. One statement a referenced kind.
 pub(super) async fn dangling(unit: &Unit<'_>, shape: &Shape, changes: &[Change]) -> Result<Vec<(usize, Violation)>> {
     let Some(parts) = &shape.parts else { return Ok(Vec::new()) };
-    let mut wanted: BTreeMap<&str, Vec<store::Wanted>> = BTreeMap::new();
+    let mut wanted: BTreeMap<&str, Vec<outside::Wanted>> = BTreeMap::new();
     for field in parts.items() {
         let FieldType::Reference(kind) = &field.kind else { continue };
         for change in changes {
@@ -168,7 +168,7 @@ pub(super) async fn dangling(unit: &Unit<'_>, shape: &Shape, changes: &[Change])
             for (n, item) in list(change.after.as_ref()).enumerate() {
                 let fresh = item.get(&field.name).filter(|id| !known.contains(*id));
                 let id = fresh.and_then(|id| id.as_str()?.parse().ok());
-                wanted.entry(kind).or_default().extend(id.map(|id| store::Wanted {
+                wanted.entry(kind).or_default().extend(id.map(|id| outside::Wanted {
                     index: change.index,
                     place: format!("{}.{n}.{}", parts.field, field.name),
                     id,
@@ -176,7 +176,7 @@ pub(super) async fn dangling(unit: &Unit<'_>, shape: &Shape, changes: &[Change])
             }
         }
     }
-    store::lost(unit, shape, wanted, &[]).await
+    outside::lost(unit, shape, wanted, &[]).await
 }
 
 /// Keeps the rows of the children as the lists are: two statements for up to 250 of them.

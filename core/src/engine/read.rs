@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnType, Condition, ConnectionTrait, QueryResult,
+    ColumnType, Condition, ConnectionTrait, QueryResult, Value,
     sea_query::{Alias, Expr, ExprTrait, Func, IntoIden, SelectStatement},
 };
 use sha2::{Digest, Sha256};
@@ -12,7 +12,7 @@ use super::{
     Shape,
     bytes::put,
     cursor::Cursor,
-    expand::{Layout, Printer},
+    expand::{Layout, Printer, Read},
     filter::{Filter, Function, Written, compile_at},
     page::segments,
     past, print_instant, read_cell, search,
@@ -97,6 +97,7 @@ pub async fn list(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Page
     let (next, prev) = (next?, prev?);
     let total = if query.count { Some(plan.count(db).await?) } else { None };
     let printer = Printer::prepare(cx, db, &plan.selection, &layout, &rows).await?;
+    let rows: Vec<_> = rows.iter().map(|row| layout.row(shape, row)).collect();
     let body = body(&printer, &rows, next.as_deref(), prev.as_deref(), total)?;
     Ok(Page { body, next, prev })
 }
@@ -112,7 +113,7 @@ pub fn statements(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Vec<
 
 fn body(
     printer: &Printer<'_>,
-    rows: &[QueryResult],
+    rows: &[Read<'_>],
     next: Option<&str>,
     prev: Option<&str>,
     total: Option<i64>,
@@ -299,7 +300,7 @@ pub async fn get(cx: &Context, shape: &Shape, id: Uuid, fields: Option<&str>, ex
 ///
 /// # Errors
 /// As [`get`].
-pub async fn get_in(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<Found> {
+pub(super) async fn get_in(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<Found> {
     find(unit.cx, &unit.txn, shape, id, None, None).await
 }
 
@@ -325,9 +326,21 @@ async fn find<C: ConnectionTrait>(
     let printer = Printer::prepare(cx, db, &selection, &layout, &rows).await?;
     let mut body = Vec::with_capacity(512);
     for row in &rows {
-        printer.print(&mut body, row)?;
+        printer.print(&mut body, &layout.row(shape, row))?;
     }
     Ok(Found { body, version, etag: etag(cx, &selection, version, fields.is_some()) })
+}
+
+/// The same from what has just been written, which its writer may see.
+///
+/// # Errors
+/// `Forbidden`.
+pub(super) fn written(cx: &Context, shape: &Shape, cells: &[Value], version: i64) -> Result<Found> {
+    access::may(&cx.actor, Verb::Read, shape)?;
+    let selection = Selection::parse(cx, shape, None, None)?;
+    let mut body = Vec::with_capacity(512);
+    Printer::plain(&selection).print(&mut body, cells)?;
+    Ok(Found { body, version, etag: etag(cx, &selection, version, false) })
 }
 
 fn etag(cx: &Context, selection: &Selection<'_>, version: i64, chosen: bool) -> Option<String> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use super::{Record, Shape, Since, custom::CustomFields};
+use super::{Record, Shape, Since, custom::CustomFields, read::Found};
 use crate::{
     context::Unit,
     error::{Error, Result},
@@ -74,6 +74,14 @@ pub trait Resource: Send + Sync {
     /// What concerns the slice as a whole: a missing right, the database.
     async fn write(&self, unit: &Unit<'_>, operations: Vec<Operation>) -> Result<Vec<Verdict>>;
 
+    /// Writes one record, and answers with it whole, as its writer may see it.
+    ///
+    /// Cost: that of [`Resource::write`], and one statement where nothing changed.
+    ///
+    /// # Errors
+    /// Why it is refused; the right to write or to read is missing; the database.
+    async fn write_one(&self, unit: &Unit<'_>, operation: Operation) -> Result<(Written, Found)>;
+
     /// The same kind under another shape: with a tenant's own fields, or as somebody sees it.
     fn reshaped(&self, shape: Shape) -> Arc<dyn Resource>;
 }
@@ -91,6 +99,10 @@ impl<R: Record> Resource for Typed<R> {
 
     async fn write(&self, unit: &Unit<'_>, operations: Vec<Operation>) -> Result<Vec<Verdict>> {
         super::write::write::<R>(unit, &self.shape, operations).await
+    }
+
+    async fn write_one(&self, unit: &Unit<'_>, operation: Operation) -> Result<(Written, Found)> {
+        super::write::write_one::<R>(unit, &self.shape, operation).await
     }
 
     fn reshaped(&self, shape: Shape) -> Arc<dyn Resource> {

@@ -1,15 +1,17 @@
 //! The one way a record is written: draft -> whole candidate -> rules -> rows, log and effects, in the caller's unit.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::{Iterable, ModelTrait, Value};
 use serde_json::Map;
 use uuid::Uuid;
 
 use super::{
-    Operation, Record, Shape, Since, Verdict, Written, custom, draft,
-    follow::{customs, follow, lists},
-    other, parts, store,
+    Operation, Record, Shape, Since, Verdict, Written, draft,
+    follow::{follow, inserts},
+    other, outside, read,
+    read::Found,
+    store,
 };
 use crate::{
     access::{self, Reach, Verb},
@@ -53,12 +55,36 @@ pub(super) async fn write<R: Record>(
     shape: &Shape,
     operations: Vec<Operation>,
 ) -> Result<Vec<Verdict>> {
+    Ok(stored::<R>(unit, shape, operations).await?.0)
+}
+
+/// One record, and how it reads now. What follows a write changes other records only, so it need not be read again.
+pub(super) async fn write_one<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    operation: Operation,
+) -> Result<(Written, Found)> {
+    let (mut verdicts, changed) = stored::<R>(unit, shape, vec![operation]).await?;
+    let lost = || Err(Error::internal("every operation gets a verdict", "none was given"));
+    let written = verdicts.pop().unwrap_or_else(lost)?;
+    let found = match changed.first() {
+        Some(candidate) => read::written(unit.cx, shape, &row::<R>(candidate)?.cells, written.version)?,
+        None => read::get_in(unit, shape, written.id).await?,
+    };
+    Ok((written, found))
+}
+
+/// What became of each operation, and the candidates that were stored.
+async fn stored<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    operations: Vec<Operation>,
+) -> Result<(Vec<Verdict>, Vec<Candidate<R::Model>>)> {
     allowed(unit, shape, &operations)?;
     let mut verdicts = Verdicts(operations.iter().map(|_| None).collect());
     let mut candidates = drafted::<R>(unit, shape, operations, &mut verdicts).await?;
     checked::<R>(unit, shape, &mut candidates, &mut verdicts).await?;
-    let rows = candidates.iter().map(row::<R>).collect::<Result<Vec<_>>>()?;
-    for (index, error) in store::store(unit, shape, rows).await? {
+    for (index, error) in put::<R>(unit, shape, &candidates).await? {
         verdicts.settle(index, Err(error));
     }
     verdicts.keep_open(&mut candidates);
@@ -66,12 +92,33 @@ pub(super) async fn write<R: Record>(
     if let Reach::Where(_) = unit.cx.actor.reach(shape) {
         let kept =
             candidates.iter().filter(|c| !c.deletes).map(|c| id_of::<R>(&c.after)).collect::<Result<Vec<_>>>()?;
-        store::still_seen(unit, shape, &kept).await?;
+        outside::still_seen(unit, shape, &kept).await?;
     }
     for candidate in &candidates {
         verdicts.settle(candidate.index, written::<R>(&candidate.after, true));
     }
-    Ok(verdicts.all())
+    Ok((verdicts.all(), candidates))
+}
+
+/// Stores the candidates with their place in the log, the search and the ownerships. Answers with those that lost a race.
+async fn put<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[Candidate<R::Model>],
+) -> Result<Vec<(usize, Error)>> {
+    if let [only] = candidates
+        && only.before.is_none()
+    {
+        let with = inserts::<R>(unit, shape, &[only]).await?;
+        return store::create(unit, shape, row::<R>(only)?, with).await;
+    }
+    let rows = candidates.iter().map(row::<R>).collect::<Result<Vec<_>>>()?;
+    let lost = store::store(unit, shape, rows).await?;
+    let kept: Vec<_> = candidates.iter().filter(|c| lost.iter().all(|(index, _)| *index != c.index)).collect();
+    for part in kept.chunks(store::ROWS_PER_STATEMENT) {
+        store::insert_all(&unit.txn, inserts::<R>(unit, shape, part).await?).await?;
+    }
+    Ok(lost)
 }
 
 /// Whole candidates of the operations that can be read.
@@ -116,13 +163,13 @@ async fn checked<R: Record>(
     for candidate in candidates.iter_mut() {
         stamp::<R>(unit, candidate)?;
     }
-    for (index, violation) in outside::<R>(unit, shape, candidates).await? {
+    for (index, violation) in outside::broken::<R>(unit, shape, candidates).await? {
         refused.entry(index).or_default().push(violation);
     }
     for (index, violations) in refused {
         verdicts.settle(index, Err(Error::Invalid(violations)));
     }
-    for (index, error) in still_referenced::<R>(unit, shape, candidates).await? {
+    for (index, error) in outside::still_referenced::<R>(unit, shape, candidates).await? {
         verdicts.settle(index, Err(error));
     }
     verdicts.keep_open(candidates);
@@ -246,67 +293,7 @@ fn stamp<R: Record>(unit: &Unit<'_>, candidate: &mut Candidate<R::Model>) -> Res
     Ok(())
 }
 
-/// Rules of the engine itself that look at other rows: uniqueness, references, the owner within reach.
-async fn outside<R: Record>(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    candidates: &[Candidate<R::Model>],
-) -> Result<Vec<(usize, Violation)>> {
-    let kept = candidates.iter().filter(|c| !c.deletes);
-    let every = || (0..shape.columns.len()).collect();
-    let rows = kept.map(|c| Ok((row::<R>(c)?, if c.restores { every() } else { changed::<R>(c) })));
-    let rows = rows.collect::<Result<Vec<_>>>()?;
-    let mut broken = store::dangling(unit, shape, &rows).await?;
-    if let Some(owner) = shape.stored_field("owner_id").and_then(|field| field.columns.first().copied()) {
-        for (row, _) in rows.iter().filter(|(_, changed)| changed.contains(&owner)) {
-            let id = row.cells.get(owner).and_then(|cell| match cell {
-                Value::Uuid(id) => *id,
-                _ => None,
-            });
-            if !unit.cx.actor.reaches(shape, id) {
-                broken.push((
-                    row.index,
-                    Violation::field("owner_id", Code::OutsideYourReach, "must be a user within your reach"),
-                ));
-            }
-        }
-    }
-    let rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
-    broken.extend(store::duplicates(unit, shape, &rows).await?);
-    let customs = customs::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
-    broken.extend(custom::dangling(unit, shape, &customs).await?);
-    broken.extend(custom::duplicates(unit, shape, &customs).await?);
-    let lists = lists::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
-    broken.extend(parts::dangling(unit, shape, &lists).await?);
-    Ok(broken)
-}
-
-async fn still_referenced<R: Record>(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    candidates: &[Candidate<R::Model>],
-) -> Result<Vec<(usize, Error)>> {
-    let leaving = candidates.iter().filter(|c| c.deletes);
-    let mut leaving = leaving.map(|c| Ok((id_of::<R>(&c.after)?, c.index))).collect::<Result<BTreeMap<_, _>>>()?;
-    let mut refused = Vec::new();
-    while !leaving.is_empty() {
-        let ids: Vec<_> = leaving.keys().copied().collect();
-        let counts = store::referrers(unit, shape, &ids).await?;
-        if counts.is_empty() {
-            break;
-        }
-        // those that stay hold what they refer to
-        for (id, by) in counts {
-            let Some(index) = leaving.remove(&id) else { continue };
-            let by: Vec<_> = by.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-            let detail = format!("{} {id} is still referred to by {}", shape.name, by.join(", "));
-            refused.push((index, Error::conflict(Code::StillReferenced, detail)));
-        }
-    }
-    Ok(refused)
-}
-
-fn row<R: Record>(candidate: &Candidate<R::Model>) -> Result<store::Row> {
+pub(super) fn row<R: Record>(candidate: &Candidate<R::Model>) -> Result<store::Row> {
     Ok(store::Row {
         index: candidate.index,
         id: id_of::<R>(&candidate.after)?,

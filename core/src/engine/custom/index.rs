@@ -12,11 +12,7 @@ use uuid::Uuid;
 use super::CustomField;
 use crate::{
     context::Unit,
-    engine::{
-        FieldType, Shape,
-        store::{self, JsonChange as Change},
-        visible,
-    },
+    engine::{FieldType, Shape, outside, store::JsonChange as Change, visible},
     error::{Code, Error, Result, Violation},
 };
 
@@ -182,17 +178,17 @@ pub(in crate::engine) async fn dangling(
     shape: &Shape,
     changes: &[Change],
 ) -> Result<Vec<(usize, Violation)>> {
-    let mut wanted: BTreeMap<&str, Vec<store::Wanted>> = BTreeMap::new();
+    let mut wanted: BTreeMap<&str, Vec<outside::Wanted>> = BTreeMap::new();
     for field in shape.custom.in_use() {
         let FieldType::Reference(kind) = &field.field.kind else { continue };
         for change in changes {
             let id = fresh(change, field).and_then(|value| value.as_str()?.parse().ok());
-            let one = id.map(|id| store::Wanted { index: change.index, place: field.field.name.clone(), id });
+            let one = id.map(|id| outside::Wanted { index: change.index, place: field.field.name.clone(), id });
             wanted.entry(kind).or_default().extend(one);
         }
     }
     let slice: Vec<_> = changes.iter().map(|change| change.record).collect();
-    store::lost(unit, shape, wanted, &slice).await
+    outside::lost(unit, shape, wanted, &slice).await
 }
 
 /// How many live records of each kind refer to these by a custom field. One statement, where the tenant has such fields.

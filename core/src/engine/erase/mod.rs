@@ -261,7 +261,8 @@ async fn records(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTree
         forget_records(unit, part).await?;
         let mut inserts = vec![history::log(unit, &shape.name, entries)];
         if !searched.is_empty() {
-            inserts.extend(search::put(&unit.txn, unit.cx.tenant.id, shape, &words).await?);
+            let documents = search::documents(unit.cx.tenant.id, shape, words.into_iter(), false);
+            inserts.extend(search::put(&unit.txn, unit.cx.tenant.id, shape, documents).await?);
         }
         store::insert_all(&unit.txn, inserts).await?;
     }

@@ -3,9 +3,12 @@
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::{columns, put, rule};
+use super::{columns, documents, put, rule};
 use crate::{
-    engine::{Registry, Shape, read_cell, store::ROWS_PER_STATEMENT},
+    engine::{
+        Registry, Shape, read_cell,
+        store::{ROWS_PER_STATEMENT, insert_all},
+    },
     error::Result,
     store::Store,
 };
@@ -58,11 +61,9 @@ async fn page(store: &Store, shape: &Shape, after: (Uuid, Uuid)) -> Result<Optio
     }
     for of_tenant in records.chunk_by(|(a, _), (b, _)| a == b) {
         let Some((tenant, _)) = of_tenant.first() else { continue };
-        let records: Vec<_> = of_tenant.iter().map(|(_, record)| record.clone()).collect();
-        for part in records.chunks(ROWS_PER_STATEMENT) {
-            if let Some(insert) = put(&txn, *tenant, shape, part).await? {
-                txn.execute(&insert).await?;
-            }
+        for part in of_tenant.chunks(ROWS_PER_STATEMENT) {
+            let documents = documents(*tenant, shape, part.iter().map(|(_, record)| record.clone()), false);
+            insert_all(&txn, put(&txn, *tenant, shape, documents).await?).await?;
         }
     }
     txn.commit().await?;

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use self::fill::fill;
-pub(super) use self::store::put;
+pub(super) use self::store::{documents, put};
 use self::tokens::{Token, Wanted};
 use super::Shape;
 use crate::{
@@ -91,12 +91,10 @@ fn query(backend: DbBackend, mark: &str, wanted: &Wanted) -> String {
         (false, true) => format!("\"{mark}{}\"*", token.text),
         (false, false) => format!("\"{mark}{}\"", token.text),
     };
-    let (and, or) = if postgres { (" & ", "|") } else { (" AND ", "OR") };
-    let words = wanted.words.iter().map(one).collect::<Vec<_>>().join(and);
-    match &wanted.number {
-        Some(number) => format!("({words}) {or} {}", one(number)),
-        None => words,
-    }
+    let (and, or) = if postgres { (" & ", " | ") } else { (" AND ", " OR ") };
+    let any = |choice: &Vec<Token>| format!("({})", choice.iter().map(one).collect::<Vec<_>>().join(or));
+    let words = wanted.words.iter().map(any).collect::<Vec<_>>().join(and);
+    if wanted.number.is_empty() { words } else { format!("({words}){or}{}", any(&wanted.number)) }
 }
 
 /// What stands before each token of a tenant's records of a kind. Two that were equal would cost time, nothing else: the
@@ -121,15 +119,22 @@ pub(super) fn columns(shape: &Shape) -> Vec<usize> {
 }
 
 /// One record's tokens as both databases take them: marked, with spaces between. `cells` are those of [`columns`].
-fn document(tenant: Uuid, shape: &Shape, cells: &[Value]) -> String {
+fn document(mark: &str, shape: &Shape, cells: &[Value]) -> String {
     let mut tokens = BTreeSet::new();
     let mut cells = cells.iter();
     for text in shape.search {
         let parts: Vec<String> = cells.by_ref().take(text.split(' ').count()).flat_map(texts).collect();
-        tokens::add(&mut tokens, &parts.join(" "));
+        tokens::add(&mut tokens, &parts);
     }
-    let mark = mark(tenant, shape);
-    tokens.iter().map(|token| format!("{mark}{token}")).collect::<Vec<_>>().join(" ")
+    let mut document = String::with_capacity(tokens.iter().map(|token| mark.len() + token.len() + 1).sum());
+    for token in &tokens {
+        if !document.is_empty() {
+            document.push(' ');
+        }
+        document.push_str(mark);
+        document.push_str(token);
+    }
+    document
 }
 
 fn texts(cell: &Value) -> Vec<String> {

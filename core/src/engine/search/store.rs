@@ -1,40 +1,65 @@
 //! Tokens into the database, with the record they are of.
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, JoinType, Statement, Value,
     sea_query::{Alias, Expr, ExprTrait, InsertStatement, OnConflict, Query},
 };
 use uuid::Uuid;
 
-use super::{document, rule};
-use crate::{engine::Shape, error::Result};
+use super::{document, mark, rule};
+use crate::{
+    engine::Shape,
+    error::{Error, Result},
+};
 
-/// Keeps what is searched of up to 250 records of one tenant: the cells of the kind's columns, or `None` where the record is
-/// to be found no more. Removes the latter, and answers with what stores the rest on PostgreSQL; on SQLite, where the index
-/// knows documents by their number alone, stores it. One statement to remove and one to store, on SQLite two each.
+/// What a write does to the documents of some records of one kind: made without the database.
+pub(in crate::engine) struct Documents {
+    rule: String,
+    gone: Vec<Uuid>,
+    kept: Vec<(Uuid, String)>,
+    /// None of them may be there yet: what makes sure of it costs a look into the index each.
+    fresh: bool,
+}
+
+/// The documents of one tenant's records: the cells of the kind's columns, or `None` where the record is to be found no more.
+/// `fresh`: of records that have just been made.
+pub(in crate::engine) fn documents(
+    tenant: Uuid,
+    shape: &Shape,
+    records: impl Iterator<Item = (Uuid, Option<Vec<Value>>)>,
+    fresh: bool,
+) -> Documents {
+    let mark = mark(tenant, shape);
+    let mut documents = Documents { rule: rule(shape), gone: Vec::new(), kept: Vec::new(), fresh };
+    for (id, cells) in records {
+        match cells {
+            Some(cells) => documents.kept.push((id, document(&mark, shape, &cells))),
+            None => documents.gone.push(id),
+        }
+    }
+    documents
+}
+
+/// Removes the documents that are gone, and answers with what stores up to 250 others, in this order. One statement to remove
+/// and one to store, on SQLite, where the index knows documents by their number alone, two each.
 pub(in crate::engine) async fn put(
     txn: &DatabaseTransaction,
     tenant: Uuid,
     shape: &Shape,
-    records: &[(Uuid, Option<Vec<Value>>)],
-) -> Result<Option<InsertStatement>> {
+    documents: Documents,
+) -> Result<Vec<InsertStatement>> {
     let to = Place { txn, tenant, shape };
-    let gone: Vec<_> = records.iter().filter(|(_, cells)| cells.is_none()).map(|(id, _)| *id).collect();
-    if !gone.is_empty() {
-        to.remove(&gone).await?;
+    if !documents.gone.is_empty() {
+        to.remove(&documents.gone).await?;
     }
-    let documents = records.iter().filter_map(|(id, cells)| Some((*id, document(tenant, shape, cells.as_ref()?))));
-    let documents: Vec<_> = documents.collect();
-    if documents.is_empty() {
-        return Ok(None);
+    if documents.kept.is_empty() {
+        return Ok(Vec::new());
     }
-    let insert = to.insert(&documents);
-    if txn.get_database_backend() == DbBackend::Postgres {
-        return Ok(Some(insert));
+    let mut inserts = vec![to.insert(&documents)];
+    if txn.get_database_backend() == DbBackend::Sqlite {
+        inserts.push(to.insert_tokens(documents.kept)?);
     }
-    txn.execute(&insert).await?;
-    to.store_tokens(documents).await?;
-    Ok(None)
+    Ok(inserts)
 }
 
 struct Place<'a> {
@@ -44,37 +69,47 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn insert(&self, documents: &[(Uuid, String)]) -> InsertStatement {
+    fn insert(&self, documents: &Documents) -> InsertStatement {
         let postgres = self.txn.get_database_backend() == DbBackend::Postgres;
         let mut insert = Query::insert();
         let mut columns = vec!["tenant_id", "kind", "record_id", "rule"];
         columns.extend(postgres.then_some("tokens"));
         insert.into_table(Alias::new("search_document")).columns(columns.iter().copied().map(Alias::new));
-        for (id, text) in documents {
+        for (id, text) in &documents.kept {
             let mut row = vec![Expr::val(self.tenant), Expr::val(&*self.shape.name), Expr::val(*id)];
-            row.push(Expr::val(rule(self.shape)));
+            row.push(Expr::val(documents.rule.as_str()));
             row.extend(postgres.then(|| Expr::val(text.as_str()).cast_as("tsvector")));
             insert.values_panic(row);
         }
-        let (key, set) = columns.split_at(3);
-        let set = set.iter().copied().map(Alias::new);
-        insert.on_conflict(OnConflict::columns(key.iter().copied().map(Alias::new)).update_columns(set).to_owned());
+        if !documents.fresh {
+            let (key, set) = columns.split_at(3);
+            let mut taken = OnConflict::columns(key.iter().copied().map(Alias::new));
+            taken.update_columns(set.iter().copied().map(Alias::new));
+            insert.on_conflict(taken);
+        }
         insert
     }
 
-    async fn store_tokens(&self, documents: Vec<(Uuid, String)>) -> Result<()> {
-        let mut values: Vec<Value> = vec![self.tenant.into(), (&*self.shape.name).into()];
-        let mut rows = Vec::with_capacity(documents.len());
-        for (id, text) in documents {
-            values.extend([id.into(), text.into()]);
-            rows.push(format!("(${}, ${})", values.len() - 1, values.len()));
-        }
-        let sql = format!(
-            "insert or replace into search_token (rowid, tokens) select d.seq, v.column2 from (values {}) as v \
-             join search_document as d on d.tenant_id = $1 and d.kind = $2 and d.record_id = v.column1",
-            rows.join(", ")
-        );
-        self.execute(&sql, values).await
+    fn insert_tokens(&self, documents: Vec<(Uuid, String)>) -> Result<InsertStatement> {
+        let (given, stored) = (Alias::new("v"), Alias::new("d"));
+        let of = |column: &str| Expr::col((stored.clone(), Alias::new(column)));
+        let select = Query::select()
+            .expr(of("seq"))
+            .expr(Expr::col((given.clone(), Alias::new("column2"))))
+            .from_values(documents, given.clone())
+            .join_as(
+                JoinType::InnerJoin,
+                Alias::new("search_document"),
+                stored.clone(),
+                of("record_id").eq(Expr::col((given, Alias::new("column1")))),
+            )
+            .and_where(of("tenant_id").eq(self.tenant))
+            .and_where(of("kind").eq(&*self.shape.name))
+            .take();
+        let mut insert = Query::insert();
+        insert.replace().into_table(Alias::new("search_token")).columns(["rowid", "tokens"].map(Alias::new));
+        let known = insert.select_from(select).map(|insert| insert.clone());
+        known.map_err(|source| Error::internal("two columns take two values", source))
     }
 
     async fn remove(&self, ids: &[Uuid]) -> Result<()> {

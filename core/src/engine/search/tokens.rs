@@ -2,34 +2,48 @@
 //!
 //! Letters are folded (NFKC, then case), and whatever is no letter, digit or mark separates. Scripts without spaces
 //! between words, Chinese above all, give every character and every two neighbours; other scripts give words. Numbers of
-//! five digits and more also give their ends of four digits and more: a telephone number is known by its last digits.
+//! five digits and more are also kept backwards, and telephone numbers also without their country's code: they are found by
+//! how they begin, at home and from abroad, and by their last four digits or more. Each number costs two or three tokens,
+//! whatever its length, because a token that no other record has is the dearest thing to keep in an index.
 
 use std::collections::BTreeSet;
 
+use phonenumber::metadata::DATABASE;
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 /// Raised when the rule changes, so that stored tokens are made anew.
-pub(super) const RULE: u32 = 1;
+pub(super) const RULE: u32 = 2;
 /// Letters of a token; what follows counts neither here nor there.
 const LETTERS: usize = 64;
 /// Distinct tokens of a record, the first ones of its fields in their order.
 const TOKENS: usize = 1000;
 /// From this many digits on a text of nothing but digits and separators is one number: `+86 138-0013-8000`.
 const NUMBER: usize = 7;
+/// From this many digits on the end of a number finds it.
 const SHORTEST_END: usize = 4;
+/// Stands before digits that are written backwards. No text has it there: it only begins words of phonetic script.
+const BACKWARDS: char = '\u{1dd}';
 
-/// Adds the tokens of one field's text.
-pub(super) fn add(tokens: &mut BTreeSet<String>, text: &str) {
+/// Adds the tokens of one searched text, which is what these values are together.
+pub(super) fn add(tokens: &mut BTreeSet<String>, texts: &[String]) {
     let mut add = |token: String| {
         if tokens.len() < TOKENS {
             tokens.insert(token);
         }
     };
-    let folded = fold(text);
-    number(&folded).into_iter().flat_map(|number| ends(&number)).for_each(&mut add);
-    for run in runs(&folded, true) {
+    for text in texts {
+        if let Some(number) = number(&fold(text)) {
+            number.home().into_iter().for_each(&mut add);
+            backwards(&number.digits).into_iter().for_each(&mut add);
+            add(number.digits);
+        }
+    }
+    for run in runs(&fold(&texts.join(" ")), true) {
         match run {
-            Run::Word(word) => ends(&word).into_iter().for_each(&mut add),
+            Run::Word(word) => {
+                backwards(&word).filter(|_| word.len() > SHORTEST_END).into_iter().for_each(&mut add);
+                add(word);
+            }
             Run::Dense(run) => {
                 let pairs = run.windows(2).map(|pair| pair.iter().collect());
                 run.iter().map(char::to_string).chain(pairs).for_each(&mut add);
@@ -38,11 +52,11 @@ pub(super) fn add(tokens: &mut BTreeSet<String>, text: &str) {
     }
 }
 
-/// What a record must have to be found: every word, or the number that the text is as a whole.
+/// What a record must have to be found: one token of each word, or one of the number that the text is as a whole.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    pub words: Vec<Token>,
-    pub number: Option<Token>,
+    pub words: Vec<Vec<Token>>,
+    pub number: Vec<Token>,
 }
 
 /// `prefix`: as the beginning of a stored token.
@@ -57,42 +71,71 @@ pub(super) fn wanted(text: &str) -> Wanted {
     let folded = fold(text);
     let runs = runs(&folded, false);
     let last = runs.len().saturating_sub(1);
-    let mut words: Vec<Token> = Vec::new();
+    let mut words: Vec<Vec<Token>> = Vec::new();
     for (place, run) in runs.into_iter().enumerate() {
         let found = match run {
-            Run::Word(word) => vec![Token { text: word, prefix: place == last }],
-            Run::Dense(run) if run.len() == 1 => vec![Token { text: run.iter().collect(), prefix: false }],
+            Run::Word(word) => {
+                let end = backwards(&word).map(|text| Token { text, prefix: true });
+                vec![[Token { text: word, prefix: place == last }].into_iter().chain(end).collect()]
+            }
+            Run::Dense(run) if run.len() == 1 => vec![vec![Token { text: run.iter().collect(), prefix: false }]],
             Run::Dense(run) => {
-                run.windows(2).map(|pair| Token { text: pair.iter().collect(), prefix: false }).collect()
+                run.windows(2).map(|pair| vec![Token { text: pair.iter().collect(), prefix: false }]).collect()
             }
         };
-        for token in found {
-            if !words.contains(&token) {
-                words.push(token);
+        for choice in found {
+            if !words.contains(&choice) {
+                words.push(choice);
             }
         }
     }
-    Wanted { words, number: number(&folded).map(|text| Token { text, prefix: true }) }
+    let number = number(&folded).into_iter().flat_map(Number::wanted);
+    Wanted { words, number: number.map(|text| Token { text, prefix: true }).collect() }
 }
 
 /// Width, compatibility forms and case folded. Upper case first: what has no lower case of its own (ß, ς) is then equal
 /// to what it is written as elsewhere.
 fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
-/// The digits of a text that is one number.
-fn number(folded: &str) -> Option<String> {
-    let digits: String = folded.chars().filter(char::is_ascii_digit).take(LETTERS).collect();
-    let plain = folded.chars().all(|c| c.is_ascii_digit() || " +-.()/".contains(c));
-    (plain && digits.len() >= NUMBER).then_some(digits)
+/// A text that is one number.
+struct Number {
+    digits: String,
+    /// It begins with a plus sign, as from abroad.
+    abroad: bool,
 }
 
-/// The word, and the ends of a number.
-fn ends(word: &str) -> Vec<String> {
-    let number = word.len() > SHORTEST_END && word.bytes().all(|byte| byte.is_ascii_digit());
-    let last = if number { word.len() - SHORTEST_END } else { 0 };
-    (0..=last).filter_map(|from| word.get(from..).map(str::to_owned)).collect()
+fn number(folded: &str) -> Option<Number> {
+    let digits: String = folded.chars().filter(char::is_ascii_digit).take(LETTERS).collect();
+    let plain = folded.chars().all(|c| c.is_ascii_digit() || " +-.()/".contains(c));
+    let abroad = folded.trim_start().starts_with('+');
+    (plain && digits.len() >= NUMBER).then_some(Number { digits, abroad })
+}
+
+impl Number {
+    /// Without the code of its country: no code is the beginning of another.
+    fn home(&self) -> Option<String> {
+        let codes = (1..=3).filter_map(|end| self.digits.split_at_checked(end));
+        let known = |code: &str| code.parse().is_ok_and(|code| DATABASE.by_code(&code).is_some());
+        codes.filter(|_| self.abroad).find(|(code, _)| known(code)).map(|(_, home)| home.to_owned())
+    }
+
+    /// How it may stand in the index: as it is, without the zeros that are dialled before it, or as an end.
+    fn wanted(self) -> Vec<String> {
+        let bare = self.digits.strip_prefix("00").or_else(|| self.digits.strip_prefix('0'));
+        let bare = bare.filter(|rest| rest.len() >= SHORTEST_END).map(str::to_owned);
+        backwards(&self.digits).into_iter().chain(bare).chain([self.digits.clone()]).collect()
+    }
+}
+
+/// A number from its last digit to its first.
+fn backwards(word: &str) -> Option<String> {
+    let number = word.len() >= SHORTEST_END && word.bytes().all(|byte| byte.is_ascii_digit());
+    number.then(|| [BACKWARDS].into_iter().chain(word.chars().rev()).collect())
 }
 
 enum Run {
@@ -141,7 +184,7 @@ mod tests {
 
     fn tokens(text: &str) -> Vec<String> {
         let mut tokens = BTreeSet::new();
-        add(&mut tokens, text);
+        add(&mut tokens, &[text.to_owned()]);
         tokens.into_iter().collect()
     }
 
@@ -151,7 +194,8 @@ mod tests {
         let has = |token: &Token| {
             tokens.iter().any(|there| if token.prefix { there.starts_with(&token.text) } else { *there == token.text })
         };
-        (!wanted.words.is_empty() && wanted.words.iter().all(has)) || wanted.number.as_ref().is_some_and(has)
+        let every = wanted.words.iter().all(|choice| choice.iter().any(has));
+        (!wanted.words.is_empty() && every) || wanted.number.iter().any(has)
     }
 
     #[test]
@@ -183,7 +227,12 @@ mod tests {
             ("8000", "+8613800138000"),
             ("138-0013-8000", "+8613800138000"),
             ("+86 138 0013 8000", "+8613800138000"),
-            ("0013", "+8613800138000"),
+            ("13800", "+8613800138000"),
+            ("0086 138 0013", "+8613800138000"),
+            ("030 1234 56", "+49 30 1234567"),
+            ("(415) 555-0132", "+1 415 555 0132"),
+            ("555 0132", "+1 415 555 0132"),
+            ("20 1234", "+353 20 1234567"),
             ("2024-001234", "Contract 2024-001234 of May"),
             ("001234", "Contract 2024-001234"),
             ("archer@exam", "ann.archer@example.com"),
@@ -197,6 +246,7 @@ mod tests {
             ("北公", "北京公司"),
             ("acme inc", "ACME Ltd"),
             ("138-0013-8001", "+8613800138000"),
+            ("0013", "+8613800138000"),
             ("12 34", "1234"),
             ("", "anything"),
             ("%", "100 %"),

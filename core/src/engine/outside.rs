@@ -1,0 +1,287 @@
+//! Rules of the engine itself that look at other rows: uniqueness, references both ways, the owner within reach.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sea_orm::{
+    ConnectionTrait, Value,
+    sea_query::{Alias, Expr, ExprTrait, Query},
+};
+use uuid::Uuid;
+
+use super::{
+    Record, Shape, custom,
+    follow::{customs, lists},
+    parts,
+    store::Row,
+    visible,
+    write::{Candidate, changed, id_of, row},
+};
+use crate::{
+    context::Unit,
+    error::{Code, Error, Result, Violation},
+};
+
+/// Rules of the engine itself that look at other rows: uniqueness, references, the owner within reach.
+pub(super) async fn broken<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[Candidate<R::Model>],
+) -> Result<Vec<(usize, Violation)>> {
+    let kept = candidates.iter().filter(|c| !c.deletes);
+    let every = || (0..shape.columns.len()).collect();
+    let rows = kept.map(|c| Ok((row::<R>(c)?, if c.restores { every() } else { changed::<R>(c) })));
+    let rows = rows.collect::<Result<Vec<_>>>()?;
+    let mut broken = dangling(unit, shape, &rows).await?;
+    if let Some(owner) = shape.stored_field("owner_id").and_then(|field| field.columns.first().copied()) {
+        for (row, _) in rows.iter().filter(|(_, changed)| changed.contains(&owner)) {
+            let id = row.cells.get(owner).and_then(|cell| match cell {
+                Value::Uuid(id) => *id,
+                _ => None,
+            });
+            if !unit.cx.actor.reaches(shape, id) {
+                broken.push((
+                    row.index,
+                    Violation::field("owner_id", Code::OutsideYourReach, "must be a user within your reach"),
+                ));
+            }
+        }
+    }
+    let rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
+    broken.extend(duplicates(unit, shape, &rows).await?);
+    let customs = customs::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
+    broken.extend(custom::dangling(unit, shape, &customs).await?);
+    broken.extend(custom::duplicates(unit, shape, &customs).await?);
+    let lists = lists::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
+    broken.extend(parts::dangling(unit, shape, &lists).await?);
+    Ok(broken)
+}
+
+pub(super) async fn still_referenced<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[Candidate<R::Model>],
+) -> Result<Vec<(usize, Error)>> {
+    let leaving = candidates.iter().filter(|c| c.deletes);
+    let mut leaving = leaving.map(|c| Ok((id_of::<R>(&c.after)?, c.index))).collect::<Result<BTreeMap<_, _>>>()?;
+    let mut refused = Vec::new();
+    while !leaving.is_empty() {
+        let ids: Vec<_> = leaving.keys().copied().collect();
+        let counts = referrers(unit, shape, &ids).await?;
+        if counts.is_empty() {
+            break;
+        }
+        // those that stay hold what they refer to
+        for (id, by) in counts {
+            let Some(index) = leaving.remove(&id) else { continue };
+            let by: Vec<_> = by.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+            let detail = format!("{} {id} is still referred to by {}", shape.name, by.join(", "));
+            refused.push((index, Error::conflict(Code::StillReferenced, detail)));
+        }
+    }
+    Ok(refused)
+}
+
+/// Candidates whose unique values another live record has, or another candidate of the slice. One statement a set.
+async fn duplicates(unit: &Unit<'_>, shape: &Shape, rows: &[Row]) -> Result<Vec<(usize, Violation)>> {
+    let mut broken = Vec::new();
+    for set in &shape.unique {
+        let columns: Vec<usize> =
+            set.iter().filter_map(|name| shape.stored_field(name)).flat_map(|f| f.columns.iter().copied()).collect();
+        let mut wanted: HashMap<Vec<Value>, &Row> = HashMap::new();
+        for row in rows {
+            let key: Vec<Value> = columns.iter().filter_map(|i| row.cells.get(*i)).cloned().collect();
+            if key.iter().any(|value| *value == value.as_null()) {
+                continue;
+            }
+            match wanted.entry(key) {
+                std::collections::hash_map::Entry::Occupied(_) => {
+                    broken.push((row.index, duplicate(set, "in this request")));
+                }
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    place.insert(row);
+                }
+            }
+        }
+        for part in wanted.iter().collect::<Vec<_>>().chunks(1000) {
+            for (key, holder) in holders(unit, shape, &columns, part.iter().map(|(key, _)| *key)).await? {
+                if let Some(row) = wanted.get(&key).filter(|row| row.id != holder) {
+                    broken.push((row.index, duplicate(set, &format!("record {holder} has it"))));
+                }
+            }
+        }
+    }
+    Ok(broken)
+}
+
+fn duplicate(set: &[&str], why: &str) -> Violation {
+    let first = set.first().copied().unwrap_or_default();
+    let detail = match set {
+        [_] => format!("must be unique: {why}"),
+        several => format!("{} must be unique together: {why}", several.join(", ")),
+    };
+    Violation::field(first, Code::Duplicate, detail)
+}
+
+/// Which live records hold these keys.
+async fn holders<'k>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    columns: &[usize],
+    keys: impl Iterator<Item = &'k Vec<Value>>,
+) -> Result<Vec<(Vec<Value>, Uuid)>> {
+    let names: Vec<_> = columns.iter().filter_map(|i| shape.columns.get(*i)).collect();
+    let table = shape.table();
+    let mut select = Query::select();
+    select
+        .column(Alias::new("id"))
+        .columns(names.iter().map(|c| Alias::new(c.name.as_str())))
+        .from(table.clone())
+        .cond_where(shape.rows(table))
+        .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+        .and_where(Expr::col(Alias::new("deleted_at")).is_null());
+    let keys: Vec<_> = keys.collect();
+    if let [column] = names.as_slice() {
+        let values = keys.iter().filter_map(|key| key.first().cloned());
+        select.and_where(Expr::col(Alias::new(column.name.as_str())).is_in(values));
+    } else {
+        let tuple = Expr::tuple(names.iter().map(|c| Expr::col(Alias::new(c.name.as_str()))));
+        let lists = keys.iter().map(|key| Expr::tuple(key.iter().map(|value| Expr::val(value.clone()))));
+        select.and_where(lists.fold(Expr::val(false), |any, list| any.or(tuple.clone().eq(list))));
+    }
+    let rows = unit.txn.query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            let id = row.try_get_by_index(0)?;
+            let key = names
+                .iter()
+                .enumerate()
+                .map(|(i, c)| super::read_cell(row, i + 1, &c.kind))
+                .collect::<Result<_, _>>()?;
+            Ok((key, id))
+        })
+        .collect()
+}
+
+/// Candidates that refer to records which do not exist for the actor. One statement a referenced kind.
+async fn dangling(unit: &Unit<'_>, shape: &Shape, rows: &[(Row, Vec<usize>)]) -> Result<Vec<(usize, Violation)>> {
+    let mut wanted: BTreeMap<&str, Vec<Wanted>> = BTreeMap::new();
+    for (field, kind) in shape.references().filter(|(f, _)| f.name != "created_by" || unit.history) {
+        let Some(column) = field.columns.first() else { continue };
+        for (row, _) in rows.iter().filter(|(_, changed)| changed.contains(column)) {
+            if let Some(Value::Uuid(Some(id))) = row.cells.get(*column)
+                && !(field.name == "owner_id" && unit.cx.actor.user == Some(*id))
+            {
+                let one = Wanted { index: row.index, place: field.name.clone(), id: *id };
+                wanted.entry(kind).or_default().push(one); // who asks is there, and need not be looked up
+            }
+        }
+    }
+    let slice: Vec<_> = rows.iter().map(|(row, _)| row.id).collect();
+    lost(unit, shape, wanted, &slice).await
+}
+
+/// A record that a candidate refers to, and where it does.
+pub(super) struct Wanted {
+    pub index: usize,
+    /// Dotted.
+    pub place: String,
+    pub id: Uuid,
+}
+
+/// Those that do not exist for the actor, by kind; records of the slice itself are there. One statement a kind.
+pub(super) async fn lost(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    wanted: BTreeMap<&str, Vec<Wanted>>,
+    slice: &[Uuid],
+) -> Result<Vec<(usize, Violation)>> {
+    let mut broken = Vec::new();
+    for (kind, wanted) in wanted.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
+        let mut found = existing(unit, kind, wanted.iter().map(|one| one.id).collect()).await?;
+        if *kind == *shape.name {
+            found.extend(slice);
+        }
+        let detail = format!("there is no such {kind}, or you may not see it");
+        broken.extend(
+            wanted
+                .into_iter()
+                .filter(|one| !found.contains(&one.id))
+                .map(|one| (one.index, Violation::field(&one.place, Code::ReferenceNotFound, detail.as_str()))),
+        );
+    }
+    Ok(broken)
+}
+
+async fn existing(unit: &Unit<'_>, kind: &str, ids: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
+    let Some(target) = unit.cx.kind(kind) else {
+        return Err(Error::internal("a reference names a kind of the registry", kind.to_owned()));
+    };
+    let mut ids: Vec<_> = ids.into_iter().collect();
+    ids.sort_unstable();
+    let mut found = HashSet::new();
+    for part in ids.chunks(1000) {
+        let select = visible(unit.cx, target.shape())
+            .column(Alias::new("id"))
+            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()))
+            .take();
+        for row in unit.txn.query_all(&select).await? {
+            found.insert(row.try_get_by_index::<Uuid>(0)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Refuses what has just been written where the filter of the writer's role does not keep it: the whole unit, which holds
+/// rows by then that its writer may not have made. One statement for up to 1,000.
+pub(super) async fn still_seen(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<()> {
+    let found = existing(unit, &shape.name, ids.iter().copied().collect()).await?;
+    if found.len() == ids.len() {
+        return Ok(());
+    }
+    let detail = format!("would be {} outside the rows that your role keeps", shape.plural);
+    Err(Error::Invalid(vec![Violation { pointer: String::new(), code: Code::OutsideYourReach, detail }]))
+}
+
+/// How many live records of each kind, these apart, refer to these: they must go first. One statement, and one where custom
+/// fields may refer to the kind.
+async fn referrers(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<(String, i64)>>> {
+    let mut union: Option<sea_orm::sea_query::SelectStatement> = None;
+    // what goes with a record does not hold it
+    let part = |other: &&Shape| other.parent.is_none_or(|(_, kind)| *kind != *shape.name);
+    for other in unit.cx.tenant.kinds.shapes().filter(part) {
+        for (field, _) in other.references().filter(|(f, kind)| **kind == *shape.name && f.name != "created_by") {
+            let column = Alias::new(field.name.as_str());
+            let mut select = Query::select()
+                .expr_as(Expr::val(&*other.plural), Alias::new("kind"))
+                .expr_as(Expr::col(column.clone()), Alias::new("referred"))
+                .expr_as(Expr::col(Alias::new("id")).count(), Alias::new("n"))
+                .from(other.table())
+                .cond_where(other.rows(other.table()))
+                .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+                .and_where(Expr::col(Alias::new("deleted_at")).is_null())
+                .and_where(Expr::col(column.clone()).is_in(ids.iter().copied()))
+                .group_by_col(column)
+                .take();
+            if other.name == shape.name {
+                select.and_where(Expr::col(Alias::new("id")).is_not_in(ids.iter().copied()));
+            }
+            match &mut union {
+                Some(all) => {
+                    all.union(sea_orm::sea_query::UnionType::All, select);
+                }
+                None => union = Some(select),
+            }
+        }
+    }
+    let mut counts: HashMap<Uuid, Vec<(String, i64)>> = HashMap::new();
+    if let Some(select) = union {
+        for row in unit.txn.query_all(&select).await? {
+            let id: Uuid = row.try_get("", "referred")?;
+            counts.entry(id).or_default().push((row.try_get("", "kind")?, row.try_get("", "n")?));
+        }
+    }
+    for (id, kind, n) in custom::referrers(unit, shape, ids).await? {
+        counts.entry(id).or_default().push((kind, n));
+    }
+    Ok(counts)
+}
