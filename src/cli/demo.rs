@@ -30,11 +30,11 @@ pub(super) async fn run(args: Args, mut config: Config) -> Outcome {
     println!("Ripen demo in {}", config.dir.display());
     let (_, password) = demo::run(&server.world, args.password).await?;
     if args.once {
-        return Ok(server.stop().await?);
+        return serve::end(server).await;
     }
     invite(&format!("http://{}", server.address()), password.as_deref());
     serve::until_told().await?;
-    Ok(server.stop().await?)
+    serve::end(server).await
 }
 
 /// Where to look, how to get in, and three lines to try.

@@ -1,12 +1,21 @@
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
+
+use sea_orm::DbBackend;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
 use tracing_subscriber::EnvFilter;
 
 use super::Outcome;
 use crate::{
-    Config, Outside, build,
+    Config, Outside, Server, build,
     config::{Log, LogFormat},
     migrate,
 };
+
+/// A connection that somebody holds does not keep the process from its end for longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -24,7 +33,21 @@ pub(super) async fn run(args: Args, config: Config) -> Outcome {
     tracing::info!(address = %server.address(), "serving");
     until_told().await?;
     tracing::info!("stopping");
-    Ok(server.stop().await?)
+    end(server).await
+}
+
+/// Stops the server. An SQLite database is one file then, without a log of writes beside it, and can be copied as it is.
+pub(super) async fn end(server: Server) -> Outcome {
+    let store = server.world.store.clone();
+    server.stop().await?;
+    if store.backend == DbBackend::Sqlite {
+        if let Ok(closed) = timeout(PATIENCE, store.close()).await {
+            closed?;
+        } else {
+            tracing::warn!("a connection is still in use; the next start puts its log of writes in order");
+        }
+    }
+    Ok(())
 }
 
 /// Returns when the process is told to end.

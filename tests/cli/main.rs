@@ -56,6 +56,9 @@ fn the_demo_prints_the_control_figures_and_imports_nothing_twice() {
     };
     is_snapshot("demo.txt", &printed(&["--once", "--password", PASSWORD]));
     is_snapshot("demo-again.txt", &printed(&["--once"]));
+    let files = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let beside: Vec<_> = files.filter(|name| name.ends_with("-wal") || name.ends_with("-shm")).collect();
+    assert_eq!(beside, [""; 0], "a database that nobody uses is one file");
 }
 
 /// A demo that serves, ended with the test.
