@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, we
 use ripen_core::{
     context::Context,
     engine::{
-        Operation, Since, Written, known,
+        Operation, Since, Written, known, only,
         read::{self, Found, ListQuery},
     },
     error::{Code, Error, Result},
@@ -106,8 +106,7 @@ async fn delete(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen
     let [] = parameters.take([])?;
     let version = seen.version(&caller)?;
     let unit = caller.begin().await?;
-    let verdict = kind.write(&unit, vec![Operation::Delete { id: id.0, version }]).await?.pop();
-    verdict.unwrap_or_else(|| Err(Error::internal("every operation gets a verdict", "none was given")))?;
+    only(kind.write(&unit, vec![Operation::Delete { id: id.0, version }]).await?)?;
     unit.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

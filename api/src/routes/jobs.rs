@@ -59,7 +59,7 @@ async fn cancel(caller: Caller, id: Id, parameters: Parameters) -> Answer {
 /// Try a job again
 ///
 /// One that failed because the server or its database did: its problem is `internal` or `database_unavailable`. It goes on
-/// after its last finished page. Such a job is kept for 30 days.
+/// after its last finished page. Such a job is kept for 30 days at least.
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job.")), extensions(("x-right" = json!("job:cancel"))),
     responses((status = 202, description = "The job, waiting.", body = ref("#/components/schemas/Job"),

@@ -39,7 +39,7 @@ pub use self::{
 };
 use crate::{
     context::{Context, Unit},
-    engine::{Operation, Record, Resource, Since, Written, visible},
+    engine::{Operation, Record, Resource, Since, Written, only, visible},
     error::{Error, Result},
     jobs::Work,
 };
@@ -75,8 +75,7 @@ async fn update<R: Record>(unit: &Unit<'_>, id: Uuid, data: Map<String, Json>) -
 }
 
 async fn one(unit: &Unit<'_>, kind: &str, operation: Operation) -> Result<Written> {
-    let verdict = resource(unit.cx, kind)?.write(unit, vec![operation]).await?.pop();
-    verdict.unwrap_or_else(|| Err(Error::internal("every operation gets a verdict", "none was given")))
+    only(resource(unit.cx, kind)?.write(unit, vec![operation]).await?)
 }
 
 /// Lower-case hex.

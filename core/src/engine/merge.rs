@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Field, FieldAccess, FieldType, Operation, Record, Resource, Row, Scope, Shape, Since, custom::CUSTOM, load, locked,
-    patch,
+    only, patch,
 };
 use crate::{
     access::{self, Verb},
@@ -281,8 +281,7 @@ async fn lead_parts(
 }
 
 async fn one(resource: &dyn Resource, unit: &Unit<'_>, operation: Operation) -> Result<()> {
-    let verdict = resource.write(unit, vec![operation]).await?.pop();
-    verdict.unwrap_or_else(|| Err(Error::internal("every operation gets a verdict", "none was given"))).map(drop)
+    only(resource.write(unit, vec![operation]).await?).map(drop)
 }
 
 async fn kept(

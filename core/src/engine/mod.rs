@@ -46,7 +46,7 @@ pub use self::{
     other::{Row, follow_up, load, locked, patch, writable_ids},
     past::known,
     record::{Children, Record, Saved, Since},
-    registry::{Operation, Registry, Resource, Verdict, Written, typed},
+    registry::{Operation, Registry, Resource, Verdict, Written, only, typed},
     shape::{Column, Scope, Shape},
     visible::{changeable, visible, within},
 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
     ConnectionTrait, DbBackend, FromQueryResult, Order,
-    sea_query::{Alias, Expr, ExprTrait, IntoIden, LockType, Query},
+    sea_query::{Alias, Expr, ExprTrait, IntoIden, LockType, Query, SelectStatement},
 };
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
@@ -27,13 +27,16 @@ use crate::{
 /// # Errors
 /// The database.
 pub async fn writable_ids(unit: &Unit<'_>, kind: &str, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+    let Some(resource) = unit.cx.kind(kind) else { return Ok(HashSet::new()) };
+    among(unit, &changeable(unit.cx, resource.shape()), ids).await
+}
+
+/// Those of the ids that are among a kind's rows. One statement for up to 1,000.
+pub(super) async fn among(unit: &Unit<'_>, rows: &SelectStatement, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let mut found = HashSet::new();
-    let Some(resource) = unit.cx.kind(kind) else { return Ok(found) };
     for part in ids.chunks(1000) {
-        let select = changeable(unit.cx, resource.shape())
-            .column(Alias::new("id"))
-            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()))
-            .take();
+        let mut select = rows.clone();
+        select.column(Alias::new("id")).and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()));
         for row in unit.txn.query_all(&select).await? {
             found.insert(row.try_get_by_index(0)?);
         }

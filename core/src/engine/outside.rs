@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Record, Shape, custom,
     follow::{customs, lists},
+    other::among,
     parts,
     store::Row,
     visible,
@@ -21,7 +22,7 @@ use crate::{
     error::{Code, Error, Result, Violation},
 };
 
-/// Rules of the engine itself that look at other rows: uniqueness, references, the owner within reach.
+/// What is wrong with the candidates that stay, by place in the slice.
 pub(super) async fn broken<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
@@ -56,6 +57,7 @@ pub(super) async fn broken<R: Record>(
     Ok(broken)
 }
 
+/// Candidates that would go although others refer to them.
 pub(super) async fn still_referenced<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
@@ -218,17 +220,7 @@ async fn existing(unit: &Unit<'_>, kind: &str, ids: HashSet<Uuid>) -> Result<Has
     };
     let mut ids: Vec<_> = ids.into_iter().collect();
     ids.sort_unstable();
-    let mut found = HashSet::new();
-    for part in ids.chunks(1000) {
-        let select = visible(unit.cx, target.shape())
-            .column(Alias::new("id"))
-            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()))
-            .take();
-        for row in unit.txn.query_all(&select).await? {
-            found.insert(row.try_get_by_index::<Uuid>(0)?);
-        }
-    }
-    Ok(found)
+    among(unit, &visible(unit.cx, target.shape()), &ids).await
 }
 
 /// Refuses what has just been written where the filter of the writer's role does not keep it: the whole unit, which holds

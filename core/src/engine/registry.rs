@@ -59,6 +59,15 @@ pub struct Written {
 /// One answer an operation: written, or refused on its own account.
 pub type Verdict = Result<Written>;
 
+/// The answer to a slice of one.
+///
+/// # Errors
+/// Why the operation was refused.
+pub fn only(mut verdicts: Vec<Verdict>) -> Verdict {
+    let lost = || Err(Error::internal("every operation gets a verdict", "none was given"));
+    verdicts.pop().unwrap_or_else(lost)
+}
+
 /// A kind, whatever it is made of.
 #[async_trait]
 pub trait Resource: Send + Sync {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Operation, Record, Shape, Since, Verdict, Written, draft,
     follow::{follow, inserts},
-    other, outside, read,
+    only, other, outside, read,
     read::Found,
     store,
 };
@@ -64,9 +64,8 @@ pub(super) async fn write_one<R: Record>(
     shape: &Shape,
     operation: Operation,
 ) -> Result<(Written, Found)> {
-    let (mut verdicts, changed) = stored::<R>(unit, shape, vec![operation]).await?;
-    let lost = || Err(Error::internal("every operation gets a verdict", "none was given"));
-    let written = verdicts.pop().unwrap_or_else(lost)?;
+    let (verdicts, changed) = stored::<R>(unit, shape, vec![operation]).await?;
+    let written = only(verdicts)?;
     let found = match changed.first() {
         Some(candidate) => read::written(unit.cx, shape, &row::<R>(candidate)?.cells, written.version)?,
         None => read::get_in(unit, shape, written.id).await?,

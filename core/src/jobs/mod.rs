@@ -155,7 +155,7 @@ pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
 }
 
 /// Has a job tried again, from its last finished page, that failed because the server or its database did. Such a job is
-/// kept for 30 days.
+/// kept for 30 days at least.
 ///
 /// # Errors
 /// `NotFound`; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it did not fail, or for a

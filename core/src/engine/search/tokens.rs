@@ -31,14 +31,15 @@ pub(super) fn add(tokens: &mut BTreeSet<String>, texts: &[String]) {
             tokens.insert(token);
         }
     };
-    for text in texts {
-        if let Some(number) = number(&fold(text)) {
+    let folded: Vec<_> = texts.iter().map(|text| fold(text)).collect();
+    for text in &folded {
+        if let Some(number) = number(text) {
             number.home().into_iter().for_each(&mut add);
             backwards(&number.digits).into_iter().for_each(&mut add);
             add(number.digits);
         }
     }
-    for run in runs(&fold(&texts.join(" ")), true) {
+    for run in runs(&folded.join(" "), true) {
         match run {
             Run::Word(word) => {
                 backwards(&word).filter(|_| word.len() > SHORTEST_END).into_iter().for_each(&mut add);
