@@ -143,7 +143,7 @@ impl Context {
         }
     }
 
-    pub(crate) fn unit(&self, txn: DatabaseTransaction, turn: Option<Turn>) -> Unit<'_> {
+    pub(crate) fn unit(&self, txn: DatabaseTransaction, turn: Option<Box<Turn>>) -> Unit<'_> {
         let access_changed = AtomicBool::new(false);
         Unit { cx: self, txn, now: self.now(), history: false, server: false, access_changed, turn }
     }
@@ -162,7 +162,7 @@ pub struct Unit<'a> {
     pub server: bool,
     access_changed: AtomicBool,
     /// Of the caller's key.
-    turn: Option<Turn>,
+    turn: Option<Box<Turn>>,
 }
 
 impl Unit<'_> {

@@ -7,7 +7,7 @@
 //!
 //! Answers are kept for 24 hours, sealed with a key derived from the caller's own, of which only a hash is stored: the
 //! table alone gives away neither personal data nor secrets. Each new answer removes up to a hundred old ones of its
-//! tenant, and each start of the server all of them.
+//! tenant, and each start of the server all of them; an erasure empties those to requests that wrote about the person.
 
 use std::{
     collections::HashSet,
@@ -70,7 +70,7 @@ enum State {
 pub struct Done {
     txn: Arc<DatabaseTransaction>,
     access_changed: bool,
-    turn: Option<Turn>,
+    turn: Option<Box<Turn>>,
 }
 
 /// The name of a key: whose it is, and which.
@@ -84,6 +84,7 @@ pub(crate) struct Turn {
     name: Name,
     cipher: [u8; 32],
     request: String,
+    request_id: Option<Arc<str>>,
     now: DateTime<Utc>,
     _under_way: UnderWay,
 }
@@ -155,7 +156,7 @@ impl Attempt {
         std::mem::replace(&mut *state, left)
     }
 
-    fn turn(&self, cx: &Context) -> Result<Turn> {
+    fn turn(&self, cx: &Context) -> Result<Box<Turn>> {
         let (tenant, principal) = (cx.tenant.id, cx.actor.user.unwrap_or_default());
         let owned = |purpose: &str| -> [u8; 32] {
             let owner = [purpose.as_bytes(), tenant.as_bytes(), principal.as_bytes(), self.key.as_bytes()];
@@ -163,15 +164,16 @@ impl Attempt {
         };
         let name = Name(owned("name"));
         let under_way = cx.store().under_way.enter(name).ok_or_else(in_flight)?;
-        Ok(Turn {
+        Ok(Box::new(Turn {
             tenant,
             principal,
             name,
             cipher: owned("answer"),
             request: hex(&locked(&self.request).clone().finalize()),
+            request_id: cx.request_id.clone(),
             now: cx.now(),
             _under_way: under_way,
-        })
+        }))
     }
 
     /// The transaction of what waits.
@@ -226,12 +228,16 @@ impl Turn {
             let detail = "the Idempotency-Key was used for another request; a new request needs a new key";
             return Err(Error::conflict(Code::IdempotencyKeyReused, detail));
         }
+        if sealed.is_empty() {
+            let detail = "the request was carried out; its answer was erased with a person it was about, and it is not done again";
+            return Err(Error::conflict(Code::AnswerErased, detail));
+        }
         self.open(&sealed).map(Some)
     }
 
     async fn store(&self, txn: &DatabaseTransaction, answer: &Answer) -> Result<()> {
         forget(txn, self.tenant, self.now).await?;
-        let columns = ["tenant_id", "principal_id", "name", "request", "answer", "at"];
+        let columns = ["tenant_id", "principal_id", "name", "request", "request_id", "answer", "at"];
         let mut insert = Query::insert();
         insert
             .into_table(table())
@@ -241,12 +247,13 @@ impl Turn {
                 Expr::val(self.principal),
                 Expr::val(hex(&self.name.0)),
                 Expr::val(self.request.as_str()),
+                Expr::val(self.request_id.as_deref()),
                 Expr::val(self.seal(answer)?),
                 Expr::val(self.now),
             ])
             .on_conflict(
                 OnConflict::columns(["tenant_id", "principal_id", "name"].map(Alias::new))
-                    .update_columns(["request", "answer", "at"].map(Alias::new))
+                    .update_columns(["request", "request_id", "answer", "at"].map(Alias::new))
                     .to_owned(),
             );
         txn.execute(&insert).await?;
@@ -281,7 +288,7 @@ impl Turn {
 }
 
 impl Done {
-    pub(crate) fn new(txn: DatabaseTransaction, access_changed: bool, turn: Option<Turn>) -> Self {
+    pub(crate) fn new(txn: DatabaseTransaction, access_changed: bool, turn: Option<Box<Turn>>) -> Self {
         Self { txn: Arc::new(txn), access_changed, turn }
     }
 
@@ -316,6 +323,29 @@ async fn forget(txn: &DatabaseTransaction, tenant: Uuid, now: DateTime<Utc>) -> 
          from idempotency_key where tenant_id = $1 and at <= $2 order by at limit 100 {skip})"
     );
     txn.execute_raw(Statement::from_sql_and_values(backend, sql, [tenant.into(), (now - KEPT).into()])).await?;
+    Ok(())
+}
+
+/// Empties the answers to requests that wrote these records, by the change log.
+///
+/// # Errors
+/// The database.
+pub(crate) async fn erase(unit: &Unit<'_>, kind: &str, records: &[Uuid]) -> Result<()> {
+    let tenant = unit.cx.tenant.id;
+    let requests = Query::select()
+        .column(Alias::new("request_id"))
+        .from(Alias::new("change"))
+        .and_where(col("tenant_id").eq(tenant))
+        .and_where(col("kind").eq(kind))
+        .and_where(col("record_id").is_in(records.iter().copied()))
+        .take();
+    let update = Query::update()
+        .table(table())
+        .value(Alias::new("answer"), Vec::<u8>::new())
+        .and_where(col("tenant_id").eq(tenant))
+        .and_where(col("request_id").in_subquery(requests))
+        .take();
+    unit.txn.execute(&update).await?;
     Ok(())
 }
 

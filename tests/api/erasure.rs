@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     crash::everything,
-    imports::{ended, imported, job},
+    imports::{ended, imported, job, left},
+    queue::failed_with_its_database,
     support::{Caller, Person, on_both},
 };
 
@@ -30,15 +31,22 @@ async fn erased(admin: &Caller, path: &str) -> Json {
     job["result"]["erased"].clone()
 }
 
+fn person(account: &str) -> Json {
+    json!({"first_name": "Zebulon", "last_name": "Quartzmann", "email": "older@quartzmann.example",
+           "phone": "+49 30 12345678", "external_id": "crm-4711-zq", "account_id": account})
+}
+
+fn keyed(admin: &Caller, person: &Json) -> reqwest::RequestBuilder {
+    admin.request("POST", "/v1/contacts").header("Idempotency-Key", "once").json(person)
+}
+
 /// Leaves traces of the person wherever there may be any; the record's path.
 async fn traces(admin: &Caller) -> String {
     let field = json!({"kind": "contact", "name": "drinks", "type": "text", "unique": true});
     admin.post("/v1/custom-fields", field).await.expect(201);
     let account = admin.post("/v1/accounts", json!({"name": "Acme"})).await.expect(201).id().to_owned();
-    let person = json!({"first_name": "Zebulon", "last_name": "Quartzmann", "email": "older@quartzmann.example",
-                        "phone": "+49 30 12345678", "external_id": "crm-4711-zq", "account_id": account});
-    let keyed = admin.request("POST", "/v1/contacts").header("Idempotency-Key", "once").json(&person);
-    let made = admin.send(keyed).await.expect(201);
+    let person = person(&account);
+    let made = admin.send(keyed(admin, &person)).await.expect(201);
     let path = format!("/v1/contacts/{}", made.id());
     let newer = json!({"email": "zeb@quartzmann.example", "custom": {"drinks": "prefers tea"}});
     admin.patch(&path, newer).await.expect(200);
@@ -114,5 +122,32 @@ fn a_deleted_person_is_erased_too_and_only_those_may_who_may() {
         for row in everything(&server).await {
             assert!(!WORDS.iter().any(|word| row.contains(word)), "{row}");
         }
+    });
+}
+
+#[test]
+fn neither_a_kept_answer_nor_a_failed_import_that_is_tried_again_brings_the_person_back() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let path = traces(&admin).await;
+        let account = admin.get(&path).await.expect(200).json["account_id"].as_str().unwrap().to_owned();
+        let again = admin.send(keyed(&admin, &person(&account))).await.expect(201);
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        let spec = json!({"kind": "contact", "mapping": {"last_name": {"column": "name"}}});
+        // the name lies across the border of two chunks
+        let filler = "Somebody Else\n".repeat(74_897);
+        let [with, without] = ["Quartzmann", "Somebody"].map(|name| format!("name\n{filler}Somebody\n{name}\n"));
+        assert_eq!(with.find("Quartzmann"), Some((1 << 20) - 4));
+        let (_, with) = failed_with_its_database(&server, &spec, with).await;
+        let (admin, without) = failed_with_its_database(&server, &spec, without).await;
+
+        let told = erased(&admin, &path).await;
+        assert_eq!((&told["inputs"], &told["found"]), (&json!(1), &json!([])), "{told:#}");
+        let refused = admin.send(keyed(&admin, &person(&account))).await.expect(409);
+        assert_eq!(refused.problem(), "answer_erased");
+        assert_eq!(admin.post(&format!("{with}/retry"), json!({})).await.expect(409).problem(), "invalid_state");
+        assert_eq!(left(&server, "job_input").await, 2, "the other file has two chunks");
+        admin.post(&format!("{without}/retry"), json!({})).await.expect(202);
+        admin.post(&format!("{without}/cancel"), json!({})).await;
     });
 }

@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait as _, Statement};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::{
     imports::{ended, job, left, many, post},
-    support::{Db, TestServer, block_on, databases, prepare},
+    support::{Caller, Db, Person, TestServer, block_on, databases, prepare},
 };
 
 #[test]
@@ -22,7 +22,7 @@ fn a_job_whose_worker_has_died_is_taken_up_where_it_stopped_once_its_lease_runs_
             job(&admin, &place, |job| job["progress"]["done"].as_u64().unwrap() > 0).await;
             // someone took it, and was never heard of again
             let store = &server.world().store;
-            let until = server.context(crate::support::Person::Admin).await.now() + TimeDelta::seconds(30);
+            let until = server.context(Person::Admin).await.now() + TimeDelta::seconds(30);
             let taken = "update job_queue set worker = $1, lease_until = $2";
             let values = [uuid::Uuid::from_u128(7).into(), until.into()];
             let taken = Statement::from_sql_and_values(store.backend, taken, values);
@@ -40,28 +40,34 @@ fn a_job_whose_worker_has_died_is_taken_up_where_it_stopped_once_its_lease_runs_
     }
 }
 
+/// The place of an import during which the database did not work, and its admin, who logged in again after so long.
+pub async fn failed_with_its_database(server: &TestServer, spec: &Json, file: impl Into<Vec<u8>>) -> (Caller, String) {
+    let admin = server.again(Person::Admin).await;
+    let store = &server.world().store;
+    let rename = async |from: &str, to: &str| {
+        let sql = format!("alter table \"{from}\" rename to \"{to}\"");
+        store.write.execute_unprepared(&sql).await.unwrap();
+    };
+    rename("change", "away").await;
+    let place = post(&admin, spec, file.into()).await.expect(202).header("location").to_owned();
+    let id: uuid::Uuid = place.rsplit('/').next().unwrap().parse().unwrap();
+    let cx = server.context(Person::Admin).await;
+    while !ripen_core::jobs::find(&cx, id).await.unwrap().state.is_final() {
+        server.clock.advance(TimeDelta::seconds(10)); // it is tried five times, ever later
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    rename("away", "change").await;
+    (server.again(Person::Admin).await, place)
+}
+
 #[test]
 fn a_job_that_failed_with_its_database_is_kept_and_can_be_tried_again() {
     for db in databases() {
         prepare(db);
         block_on(async {
             let server = TestServer::new(db).await;
-            let admin = server.as_admin().await;
-            let store = &server.world().store;
-            let rename = async |from: &str, to: &str| {
-                let sql = format!("alter table \"{from}\" rename to \"{to}\"");
-                store.write.execute_unprepared(&sql).await.unwrap();
-            };
-            rename("change", "away").await;
             let spec = json!({"kind": "account", "mapping": {"name": {"column": "name"}}});
-            let place = post(&admin, &spec, many()).await.expect(202).header("location").to_owned();
-            let id: uuid::Uuid = place.rsplit('/').next().unwrap().parse().unwrap();
-            let cx = server.context(crate::support::Person::Admin).await;
-            while !ripen_core::jobs::find(&cx, id).await.unwrap().state.is_final() {
-                server.clock.advance(TimeDelta::seconds(10)); // it is tried five times, ever later
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-            rename("away", "change").await;
+            let (admin, place) = failed_with_its_database(&server, &spec, many()).await;
             let failed = admin.get(&place).await.expect(200).json;
             assert_eq!(
                 (&failed["state"], &failed["problem"]["code"]),

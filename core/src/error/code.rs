@@ -44,6 +44,7 @@ pub enum Code {
     Conflict,
     IdempotencyKeyReused,
     RequestInFlight,
+    AnswerErased,
     StillReferenced,
     Stale,
     PreconditionRequired,
@@ -92,6 +93,7 @@ impl Code {
     }
 
     /// One line for people, the same for every occurrence.
+    #[expect(clippy::too_many_lines, reason = "one line a code")]
     pub fn title(self) -> &'static str {
         match self {
             Self::NotFound => "There is no such thing, or you may not see it",
@@ -129,6 +131,7 @@ impl Code {
             Self::Conflict => "The request contradicts what is stored",
             Self::IdempotencyKeyReused => "The Idempotency-Key was used for another request",
             Self::RequestInFlight => "A request with this Idempotency-Key is under way",
+            Self::AnswerErased => "The answer kept for this Idempotency-Key was erased with a person",
             Self::StillReferenced => "Other records still refer to this one",
             Self::Stale => "The record has changed since you read it",
             Self::PreconditionRequired => "The tenant requires writers to say which version they change",

@@ -5,7 +5,8 @@
 //! that sums and references hold. Fields that a kind declares as [`Record::PERSONAL`](super::Record::PERSONAL), custom fields
 //! and the key in another system are emptied; what may not be empty reads `erased`. Records of other kinds go along where
 //! they declare to be [`Record::ABOUT`](super::Record::ABOUT) it, and so does what was merged into it. Answers kept for an
-//! `Idempotency-Key` can be opened by that key alone, and are gone within a day: they are left.
+//! `Idempotency-Key` to requests that wrote any of them are emptied; failed jobs whose input has one of the texts cannot be
+//! tried again, and their input is gone.
 
 mod proof;
 
@@ -30,6 +31,7 @@ use super::{
 use crate::{
     context::Unit,
     error::{Code, Error, Result},
+    idempotency,
 };
 
 /// What stands where a value may not be missing.
@@ -48,6 +50,8 @@ pub struct Erasure {
     pub refusals: u64,
     /// Results of jobs and of plugin runs in which texts were replaced.
     pub results: usize,
+    /// Failed jobs whose input was thrown away.
+    pub inputs: u64,
     /// Tables that were searched afterwards, and for how many different texts.
     pub tables_searched: usize,
     pub texts_searched: usize,
@@ -93,6 +97,7 @@ pub async fn erase(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<Erasure> 
     }
     texts.retain(|text| distinct(text));
     erasure.refusals = proof::empty_refusals(unit, &texts).await?;
+    erasure.inputs = proof::throw_away_inputs(unit, &texts).await?;
     erasure.results = proof::empty_results(unit, &texts).await?;
     erasure.texts_searched = texts.len();
     (erasure.tables_searched, erasure.found) = proof::search(unit, &texts).await?;
@@ -197,6 +202,7 @@ async fn log(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<
             .add(col("before").is_not_null());
         let select =
             Query::select().column(Alias::new("before")).from(Alias::new("change")).cond_where(these.clone()).take();
+        idempotency::erase(unit, &shape.name, part).await?;
         for row in unit.txn.query_all(&select).await? {
             let before: Json = row.try_get_by_index(0)?;
             columns.iter().filter_map(|column| before.get(&column.name)).for_each(|value| collect(value, texts));

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DbBackend, Statement, Value,
+    sea_query::{Alias, Expr, ExprTrait, Query},
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -26,13 +29,46 @@ pub(super) async fn empty_refusals(unit: &Unit<'_>, texts: &BTreeSet<String>) ->
     let mut emptied = 0;
     for part in chunks(texts) {
         let mut values = vec![Value::from(unit.cx.tenant.id)];
-        let columns = ["value", "detail"].map(|name| Place { name: name.to_owned(), raw: false });
+        let columns = ["value", "detail"].map(|name| Place { sql: name.to_owned(), raw: false });
         let any = any(unit.cx.backend(), &columns, &part, &mut values);
         let sql = format!("update job_row_error set value = null, detail = 'erased' where tenant_id = $1 and ({any})");
         let statement = Statement::from_sql_and_values(unit.cx.backend(), sql, values);
         emptied += unit.txn.execute_raw(statement).await?.rows_affected();
     }
     Ok(emptied)
+}
+
+/// Jobs that failed and could be tried again, where their input has one of the texts: the person would come back with them.
+/// Files are looked through across the borders of their chunks.
+pub(super) async fn throw_away_inputs(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<u64> {
+    let (backend, mut jobs) = (unit.cx.backend(), BTreeSet::new());
+    for part in chunks(texts) {
+        let mut values = vec![Value::from(unit.cx.tenant.id)];
+        let place = |sql: &str, raw| Place { sql: sql.to_owned(), raw };
+        let asked = any(backend, &[place("q.input", false), place("q.checkpoint", false)], &part, &mut values);
+        let file = place("(a.bytes || coalesce(substr(b.bytes, 1, 4096), ''))", true);
+        let file = any(backend, &[file], &part, &mut values);
+        let put_off = any(backend, &[place("d.cells", false)], &part, &mut values);
+        let sql = format!(
+            "select q.job_id from job_queue q join job j on j.tenant_id = q.tenant_id and j.id = q.job_id \
+             where q.tenant_id = $1 and j.state = 'failed' and ({asked} or exists (select 1 from job_input a \
+             left join job_input b on b.tenant_id = a.tenant_id and b.job_id = a.job_id and b.n = a.n + 1 \
+             where a.tenant_id = q.tenant_id and a.job_id = q.job_id and ({file})) or exists (select 1 from import_deferred d \
+             where d.tenant_id = q.tenant_id and d.job_id = q.job_id and ({put_off})))"
+        );
+        for row in unit.txn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await? {
+            jobs.insert(row.try_get_by_index::<Uuid>(0)?);
+        }
+    }
+    for table in ["job_queue", "job_input", "import_deferred"] {
+        let delete = Query::delete()
+            .from_table(Alias::new(table))
+            .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+            .and_where(Expr::col(Alias::new("job_id")).is_in(jobs.iter().copied()))
+            .take();
+        unit.txn.execute(&delete).await?;
+    }
+    Ok(jobs.len() as u64)
 }
 
 /// Results of jobs and runs that name somebody: the movers of a simulation, say. Their texts are replaced. One statement to
@@ -42,7 +78,7 @@ pub(super) async fn empty_results(unit: &Unit<'_>, texts: &BTreeSet<String>) -> 
     for table in ["job", "plugin_run"] {
         for part in chunks(texts) {
             let mut values = vec![Value::from(unit.cx.tenant.id)];
-            let any = any(backend, &[Place { name: "result".to_owned(), raw: false }], &part, &mut values);
+            let any = any(backend, &[Place { sql: "result".to_owned(), raw: false }], &part, &mut values);
             let sql = format!("select id, result from \"{table}\" where tenant_id = $1 and ({any})");
             let rows = unit.txn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
             let mut changed: Vec<(Uuid, String)> = Vec::new();
@@ -96,7 +132,7 @@ pub(super) async fn search(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<
     let tables = tables(unit).await?;
     let mut found = Vec::new();
     for (table, columns) in tables.iter().filter(|_| !texts.is_empty()) {
-        let id = if columns.iter().any(|column| column.name == "id") { "id" } else { "tenant_id" };
+        let id = if columns.iter().any(|column| column.sql == "\"id\"") { "id" } else { "tenant_id" };
         let mut ids: BTreeSet<Uuid> = BTreeSet::new();
         let mut rows = 0;
         for part in chunks(texts) {
@@ -125,7 +161,8 @@ fn chunks(texts: &BTreeSet<String>) -> Vec<Vec<&String>> {
 
 /// A column that may hold a text.
 struct Place {
-    name: String,
+    /// Its quoted name, or what else stands for it.
+    sql: String,
     /// As bytes.
     raw: bool,
 }
@@ -140,10 +177,10 @@ fn any(backend: DbBackend, columns: &[Place], texts: &[&String], values: &mut Ve
         for form in forms {
             values.push(form.into());
             let n = values.len();
-            any.extend(columns.iter().map(|Place { name, raw }| match backend {
-                DbBackend::Postgres if *raw => format!("position(convert_to(${n}, 'UTF8') in \"{name}\") > 0"),
-                DbBackend::Postgres => format!("strpos(\"{name}\"::text, ${n}) > 0"),
-                _ => format!("instr(cast(\"{name}\" as blob), cast(${n} as blob)) > 0"),
+            any.extend(columns.iter().map(|Place { sql, raw }| match backend {
+                DbBackend::Postgres if *raw => format!("position(convert_to(${n}, 'UTF8') in {sql}) > 0"),
+                DbBackend::Postgres => format!("strpos({sql}::text, ${n}) > 0"),
+                _ => format!("instr(cast({sql} as blob), cast(${n} as blob)) > 0"),
             }));
         }
     }
@@ -170,7 +207,7 @@ async fn tables(unit: &Unit<'_>) -> Result<Vec<(String, Vec<Place>)>> {
     let mut tables: Vec<(String, Vec<Place>)> = Vec::new();
     for row in rows {
         let (table, name): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        let place = Place { name, raw: row.try_get_by_index(2)? };
+        let place = Place { sql: format!("\"{name}\""), raw: row.try_get_by_index(2)? };
         match tables.last_mut() {
             Some((last, places)) if *last == table => places.push(place),
             _ => tables.push((table, vec![place])),
