@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc};
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Answer, Caller, Person, TestServer, on_both};
+use crate::{
+    query::walk,
+    support::{Answer, Caller, Person, TestServer, on_both},
+};
 
 fn with_admin<F: Future<Output = ()>>(test: impl Fn(Arc<TestServer>, Caller) -> F) {
     on_both(|server| async {
@@ -179,6 +182,55 @@ fn every_type_filters_and_a_missing_value_is_null() {
 }
 
 #[test]
+fn fields_of_every_type_have_an_order_and_pages_keep_to_it() {
+    with_admin(|_, admin| async move {
+        let parent = account(&admin, json!({})).await.expect(201).id().to_owned();
+        let fields = [
+            ("text", vec![json!("B"), json!("a"), json!("ä")]),
+            ("choice", vec![json!("high"), json!("low")]),
+            ("integer", vec![json!(-20), json!(-3), json!(100)]),
+            ("number", vec![json!(-0.5), json!(2), json!(2.5), json!(10)]),
+            ("boolean", vec![json!(false), json!(true)]),
+            ("date", vec![json!("2025-12-31"), json!("2026-02-01")]),
+            ("instant", vec![json!("2026-01-01T00:00:00.000Z"), json!("2026-01-01T00:00:00.001Z")]),
+            ("reference", vec![json!(parent)]),
+        ];
+        for (n, (kind, values)) in fields.into_iter().enumerate() {
+            let name = format!("f{n}");
+            let options = (kind == "choice").then(|| json!(["low", "high"]));
+            let leads = (kind == "reference").then_some("account");
+            define(&admin, json!({"name": name, "type": kind, "options": options, "refers_to": leads}))
+                .await
+                .expect(201);
+            let mut rows: Vec<(usize, Json)> = Vec::new();
+            for i in 0..9 {
+                let rank = i * 7 % (values.len() + 1); // 0: none
+                let custom = rank.checked_sub(1).map_or_else(|| json!({}), |at| json!({&name: values[at]}));
+                let made = admin.post("/v1/accounts", json!({"name": name, "custom": custom})).await.expect(201);
+                rows.push((rank, made.json));
+            }
+            let filter = format!("name = \"{name}\"");
+            for (sort, descending) in [(format!("custom.{name}"), false), (format!("-custom.{name},-id"), true)] {
+                rows.sort_by_key(|(rank, row)| (*rank, row["id"].to_string()));
+                if descending {
+                    rows.reverse();
+                }
+                let wanted: Vec<_> = rows.iter().map(|(_, row)| row.clone()).collect();
+                for limit in ["2", "4", "200"] {
+                    let parameters = [("sort", sort.as_str()), ("filter", filter.as_str()), ("limit", limit)];
+                    let (forth, last) = walk(&admin, &parameters, "next", None).await;
+                    assert_eq!(forth.concat(), wanted, "{kind}: {sort} by {limit}");
+                    let (mut back, _) = walk(&admin, &parameters, "prev", last).await;
+                    back.reverse();
+                    let back = [back.concat(), forth.last().unwrap().clone()].concat();
+                    assert_eq!(back, wanted, "{kind}: {sort} back by {limit}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn wrong_paths_and_orders_say_what_there_is() {
     with_admin(|_, admin| async move {
         define(&admin, json!({})).await.expect(201);
@@ -189,7 +241,7 @@ fn wrong_paths_and_orders_say_what_there_is() {
             ("filter", "custom.note = \"x\"", "not_filterable", "filterable"),
             ("filter", "custom.budget.name = \"x\"", "unknown_field", "no fields"),
             ("filter", "custm.budget = 1", "unknown_field", "custm"),
-            ("sort", "custom.budget", "not_sortable", "filter by it"),
+            ("sort", "custom.budget,custom.budget", "invalid_parameter", "named twice"),
             ("sort", "custom.budgt", "unknown_field", "custom.budgt"),
             ("fields", "custom.budgt", "unknown_field", "did you mean `budget`?"),
             ("expand", "custom.budget", "unknown_field", "custom.budget"),

@@ -256,7 +256,7 @@ fn pages_neither_lose_nor_repeat_a_row_under_any_sort() {
 }
 
 /// Pages from `cursor` on, until there is none in this direction; then the last page's cursor the other way.
-async fn walk(
+pub async fn walk(
     caller: &Caller,
     parameters: &[(&str, &str)],
     direction: &str,

@@ -34,8 +34,8 @@ pub(super) fn parameters() -> Json {
             `amount >= 1000 AND (stage.outcome = \"won\" OR owner_id = me())`. Parentheses are required where `AND` and \
             `OR` meet; dots lead over relations, `any(contacts, title : \"CEO\")` to what refers to the record. Values may \
             be `me()`, `IN my_team()`, `now()-30d` or `today()+1w`."),
-        "sort": query("sort", text(), "Fields in order of weight, `-` for descending: `-created_at,name`. Null comes \
-            first ascending, last descending."),
+        "sort": query("sort", text(), "Fields in order of weight, `-` for descending: `-created_at,name`, `custom.budget`. \
+            Null comes first ascending, last descending."),
         "fields": query("fields", text(), "The fields to answer with: `id,name`."),
         "expand": query("expand", text(), "Relations to answer with as objects beside their ids: `owner,account.owner`."),
         "limit": query("limit", json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),

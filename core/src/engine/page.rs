@@ -6,7 +6,7 @@
 
 use sea_orm::{
     Condition, Value,
-    sea_query::{Alias, Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait},
 };
 
 use super::sort::Key;
@@ -83,7 +83,7 @@ fn compare(key: &Key, value: &Value) -> Expr {
 }
 
 fn column(key: &Key) -> Expr {
-    Expr::col(Alias::new(key.name.as_str()))
+    key.value.clone()
 }
 
 fn is_null(value: &Value) -> bool {

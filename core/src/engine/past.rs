@@ -140,11 +140,14 @@ fn is_key(column: &Column) -> bool {
     ["tenant_id", "id"].contains(&column.name.as_str())
 }
 
-/// SQLite: a member of a JSON object as sqlx stores it in a table, ids as bytes and instants with their offset.
+/// SQLite: a member of a JSON object as sqlx stores it in a table, ids as bytes and instants with their offset and
+/// without milliseconds where there are none.
 pub(super) fn from_json(kind: &ColumnType, name: &str, body: &str) -> String {
     match kind {
         ColumnType::Uuid => format!("unhex(replace({body} ->> '$.{name}', '-', ''))"),
-        ColumnType::TimestampWithTimeZone => format!("cast(replace({body} ->> '$.{name}', 'Z', '+00:00') as text)"),
+        ColumnType::TimestampWithTimeZone => {
+            format!("cast(replace(replace({body} ->> '$.{name}', '.000Z', 'Z'), 'Z', '+00:00') as text)")
+        }
         ColumnType::Json | ColumnType::JsonBinary => format!("cast(nullif({body} -> '$.{name}', 'null') as text)"),
         ColumnType::Boolean => format!("cast({body} ->> '$.{name}' as boolean)"),
         ColumnType::BigInteger => format!("cast({body} ->> '$.{name}' as integer)"),

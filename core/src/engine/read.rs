@@ -15,7 +15,7 @@ use super::{
     expand::{Layout, Printer, Read},
     filter::{Filter, Function, Written, compile_at},
     page::segments,
-    past, print_instant, read_cell, search,
+    past, print_instant, search,
     selection::Selection,
     sort::Sort,
     visible,
@@ -159,12 +159,12 @@ impl<'a> Plan<'a> {
     fn of(cx: &'a Context, shape: &'a Shape, query: &ListQuery) -> Result<Self> {
         let mut broken = Broken::default();
         let selection = broken.check(Selection::parse(cx, shape, query.fields.as_deref(), query.expand.as_deref()))?;
-        let sort = broken.check(Sort::parse(shape, query.sort.as_deref()))?;
+        let sort = broken.check(Sort::parse(shape, cx.backend(), query.sort.as_deref()))?;
         let limit = broken.check(limit(query.limit))?;
         let filter = broken.check(query.filter.as_ref().map(Written::read).transpose())?.flatten();
         let binding = sort.as_ref().map(|sort| binding(cx, shape, sort, filter.as_ref(), query.search.as_deref()));
         let cursor = match (&query.cursor, &sort, &binding) {
-            (Some(text), Some(sort), Some(binding)) => broken.check(open(cx, shape, sort, binding, text))?,
+            (Some(text), Some(sort), Some(binding)) => broken.check(open(cx, sort, binding, text))?,
             _ => None,
         };
         let relative = filter.as_ref().is_some_and(|filter| filter.calls(Function::is_time));
@@ -220,12 +220,8 @@ impl<'a> Plan<'a> {
     }
 
     fn seal(&self, row: &QueryResult, layout: &Layout, back: bool) -> Result<String> {
-        let mut values = Vec::with_capacity(self.sort.0.len());
-        for key in &self.sort.0 {
-            if let Some(column) = self.selection.shape.columns.get(key.column) {
-                values.push(read_cell(row, layout.place(key.column)?, &column.kind)?);
-            }
-        }
+        let row = layout.row(self.selection.shape, row);
+        let values = self.sort.0.iter().map(|key| key.of(&row)).collect::<Result<_>>()?;
         Cursor { back, values, now: self.now }.seal(&self.cx.world.secrets.cursor, &self.binding)
     }
 }
@@ -238,9 +234,8 @@ fn binding(cx: &Context, shape: &Shape, sort: &Sort, filter: Option<&Filter>, se
     format!("{} {} {sort}{filter}{search}{known}", cx.tenant.id, shape.name)
 }
 
-fn open(cx: &Context, shape: &Shape, sort: &Sort, binding: &str, text: &str) -> Result<Cursor> {
-    let kinds: Vec<&ColumnType> =
-        sort.0.iter().filter_map(|key| shape.columns.get(key.column)).map(|column| &column.kind).collect();
+fn open(cx: &Context, sort: &Sort, binding: &str, text: &str) -> Result<Cursor> {
+    let kinds: Vec<&ColumnType> = sort.0.iter().map(|key| &key.kind).collect();
     Cursor::open(&cx.world.secrets.cursor, binding, &kinds, text)
 }
 

@@ -2,24 +2,43 @@
 //!
 //! `id` is appended in the direction of the last key, so that every order is total. Null is smallest: first when
 //! ascending, last when descending. Texts sort by bytes, money by currency and then amount. Without `sort` the newest
-//! records come first (`-id`: ids are UUIDv7).
+//! records come first (`-id`: ids are UUIDv7). The tenant's own fields have no index in their order: all rows that the filter
+//! keeps are sorted by them.
 
 use sea_orm::{
-    Order,
-    sea_query::{Alias, NullOrdering, SelectStatement},
+    ColumnType, DbBackend, Order, Value,
+    sea_query::{Alias, Expr, IntoIden, NullOrdering, SelectStatement},
 };
+use serde_json::Value as Json;
 
-use super::{FieldType, Shape};
+use super::{FieldType, Shape, bind_cell, custom::CUSTOM, expand::ByColumn};
 use crate::error::{Code, Error, Result, Violation, unknown};
 
-/// One column of the order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One value of the order.
+#[derive(Clone, Debug)]
 pub(super) struct Key {
     /// Index into the shape's columns.
     pub column: usize,
-    pub name: String,
+    /// Within that column, of a tenant's own field.
+    own: Option<String>,
+    name: String,
+    pub value: Expr,
+    pub kind: ColumnType,
     pub descending: bool,
     pub nullable: bool,
+}
+
+impl Key {
+    /// The value in a row.
+    pub fn of(&self, row: &impl ByColumn) -> Result<Value> {
+        match (row.cell(self.column)?, &self.own) {
+            (Value::Json(custom), Some(own)) => {
+                let value = custom.as_deref().and_then(|custom| custom.get(own)).unwrap_or(&Json::Null);
+                Ok(bind_cell(value, &self.kind))
+            }
+            (value, _) => Ok(value),
+        }
+    }
 }
 
 /// A total order over the rows of a kind; its last key is `id`.
@@ -29,23 +48,18 @@ pub(super) struct Sort(pub Vec<Key>);
 impl Sort {
     /// # Errors
     /// `Malformed` with every key that is unknown, named twice, or of a type without an order.
-    pub fn parse(shape: &Shape, text: Option<&str>) -> Result<Self> {
+    pub fn parse(shape: &Shape, backend: DbBackend, text: Option<&str>) -> Result<Self> {
         let mut keys: Vec<Key> = Vec::new();
         let mut broken = Vec::new();
         let mut last_descends = text.is_none();
         for key in text.into_iter().flat_map(|text| text.split(',')).map(str::trim) {
             let (name, descending) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
             last_descends = descending;
-            match columns(shape, name) {
-                Ok(columns) if columns.iter().any(|(i, _)| keys.iter().any(|key| key.column == *i)) => {
+            match found(shape, backend, name, descending) {
+                Ok(found) if found.iter().any(|new| keys.iter().any(|key| key.name == new.name)) => {
                     broken.push(violation(Code::InvalidParameter, format!("`{name}` is named twice")));
                 }
-                Ok(columns) => keys.extend(columns.into_iter().map(|(column, of)| Key {
-                    column,
-                    name: of.name.clone(),
-                    descending,
-                    nullable: of.nullable,
-                })),
+                Ok(found) => keys.extend(found),
                 Err(violation) => broken.push(violation),
             }
         }
@@ -56,7 +70,7 @@ impl Sort {
             keys.truncate(end + 1);
         } else {
             let column = shape.column("id").ok_or_else(|| Error::internal("every kind has an id", &*shape.name))?;
-            keys.push(Key { column, name: "id".to_owned(), descending: last_descends, nullable: false });
+            keys.extend(stored(shape, column, last_descends));
         }
         Ok(Self(keys))
     }
@@ -68,12 +82,12 @@ impl Sort {
 
     pub fn add_to(&self, select: &mut SelectStatement) {
         for key in &self.0 {
-            let column = Alias::new(key.name.as_str());
+            let value = key.value.clone();
             match (key.nullable, key.descending) {
-                (false, false) => select.order_by(column, Order::Asc),
-                (false, true) => select.order_by(column, Order::Desc),
-                (true, false) => select.order_by_with_nulls(column, Order::Asc, NullOrdering::First),
-                (true, true) => select.order_by_with_nulls(column, Order::Desc, NullOrdering::Last),
+                (false, false) => select.order_by_expr(value, Order::Asc),
+                (false, true) => select.order_by_expr(value, Order::Desc),
+                (true, false) => select.order_by_expr_with_nulls(value, Order::Asc, NullOrdering::First),
+                (true, true) => select.order_by_expr_with_nulls(value, Order::Desc, NullOrdering::Last),
             };
         }
     }
@@ -88,14 +102,17 @@ impl std::fmt::Display for Sort {
     }
 }
 
-fn columns<'a>(shape: &'a Shape, name: &str) -> Result<Vec<(usize, &'a super::Column)>, Violation> {
-    let Some(field) = shape.field(name) else {
-        if shape.custom.names().any(|own| own == name) {
-            let detail = format!("`{name}` is a custom field, which has no order here: filter by it instead");
-            return Err(violation(Code::NotSortable, detail));
-        }
-        return Err(violation(Code::UnknownField, unknown("field", name, shape.field_names())));
-    };
+/// The keys that a name stands for.
+fn found(shape: &Shape, backend: DbBackend, name: &str, descending: bool) -> Result<Vec<Key>, Violation> {
+    if let Some(own) = shape.custom.active().find(|own| own.field.name == name)
+        && let Some(column) = shape.column(CUSTOM)
+    {
+        let value = own.value(backend, &shape.table().into_iden());
+        let (own, name, kind) = (Some(own.key.to_string()), name.to_owned(), own.column());
+        return Ok(vec![Key { column, own, name, value, kind, descending, nullable: true }]);
+    }
+    let names = shape.field_names().chain(shape.custom.names());
+    let field = shape.field(name).ok_or_else(|| violation(Code::UnknownField, unknown("field", name, names)))?;
     // currency first: amounts of several currencies have no order between them
     let order: Vec<usize> = match field.kind {
         FieldType::Json => {
@@ -104,7 +121,14 @@ fn columns<'a>(shape: &'a Shape, name: &str) -> Result<Vec<(usize, &'a super::Co
         FieldType::Money => field.columns.iter().rev().copied().collect(),
         _ => field.columns.clone(),
     };
-    Ok(order.into_iter().filter_map(|i| shape.columns.get(i).map(|of| (i, of))).collect())
+    Ok(order.into_iter().filter_map(|column| stored(shape, column, descending)).collect())
+}
+
+/// The key of a column.
+fn stored(shape: &Shape, column: usize, descending: bool) -> Option<Key> {
+    let of = shape.columns.get(column)?;
+    let (name, value) = (of.name.clone(), Expr::col(Alias::new(of.name.as_str())));
+    Some(Key { column, own: None, name, value, kind: of.kind.clone(), descending, nullable: of.nullable })
 }
 
 fn violation(code: Code, detail: String) -> Violation {

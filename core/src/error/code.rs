@@ -39,7 +39,6 @@ pub enum Code {
     ReservedName,
     ExistingValues,
     NotFilterable,
-    NotSortable,
     // state
     Conflict,
     IdempotencyKeyReused,
@@ -93,7 +92,6 @@ impl Code {
     }
 
     /// One line for people, the same for every occurrence.
-    #[expect(clippy::too_many_lines, reason = "one line a code")]
     pub fn title(self) -> &'static str {
         match self {
             Self::NotFound => "There is no such thing, or you may not see it",
@@ -127,7 +125,6 @@ impl Code {
             Self::ReservedName => "The name means something else here",
             Self::ExistingValues => "Values that exist stand in the way",
             Self::NotFilterable => "Filters cannot ask for this field",
-            Self::NotSortable => "The field has no order",
             Self::Conflict => "The request contradicts what is stored",
             Self::IdempotencyKeyReused => "The Idempotency-Key was used for another request",
             Self::RequestInFlight => "A request with this Idempotency-Key is under way",
