@@ -14,17 +14,30 @@ use crate::{context::Unit, error::Result};
 
 const OWNERSHIP: Interval = Interval { table: "ownership", value: "user_id", origin: Some("how") };
 
-/// What the log, the words to be found by and the ownership intervals take up of up to 250 records. What must go before is
-/// gone after this.
-pub(super) async fn inserts<R: Record>(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    candidates: &[&Candidate<R::Model>],
-) -> Result<Vec<InsertStatement>> {
-    let mut inserts = vec![history::log(unit, &shape.name, entries::<R>(shape, candidates)?)];
-    inserts.extend(index::<R>(unit, shape, candidates).await?);
-    inserts.extend(owned::<R>(unit, shape, candidates).await?);
-    Ok(inserts)
+/// What the log, the words to be found by and the ownership intervals take up of up to 250 records: made without the
+/// database, which can work meanwhile.
+pub(super) struct Traces {
+    log: InsertStatement,
+    words: search::Documents,
+    moves: Vec<Move>,
+}
+
+impl Traces {
+    pub(super) fn of<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[&Candidate<R::Model>]) -> Result<Self> {
+        Ok(Self {
+            log: history::log(unit, &shape.name, entries::<R>(shape, candidates)?),
+            words: words::<R>(unit, shape, candidates)?,
+            moves: moves::<R>(shape, candidates)?,
+        })
+    }
+
+    /// What stores them. What must go before is gone after this.
+    pub(super) async fn inserts(self, unit: &Unit<'_>, shape: &Shape) -> Result<Vec<InsertStatement>> {
+        let mut inserts = vec![self.log];
+        inserts.extend(search::put(&unit.txn, unit.cx.tenant.id, shape, self.words).await?);
+        inserts.extend(intervals::moved(unit, OWNERSHIP, &shape.name, &self.moves).await?);
+        Ok(inserts)
+    }
 }
 
 /// The values of the tenant's own fields, owned children, and the kind's own effects.
@@ -121,13 +134,9 @@ fn json_of<R: Record>(row: &R::Model, column: &str) -> Option<Json> {
 }
 
 /// Who owns the records from now on.
-async fn owned<R: Record>(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    candidates: &[&Candidate<R::Model>],
-) -> Result<Option<InsertStatement>> {
+fn moves<R: Record>(shape: &Shape, candidates: &[&Candidate<R::Model>]) -> Result<Vec<Move>> {
     if shape.stored_field("owner_id").is_none() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let owner = draft::column::<R>("owner_id")?;
     let user = |row: &R::Model| match row.get(owner) {
@@ -140,19 +149,12 @@ async fn owned<R: Record>(
         let how = if before.flatten().is_some() { "transfer" } else { "assign" };
         moves.extend(Move::between(id, before, user(&c.after), c.since.owner, how));
     }
-    intervals::moved(unit, OWNERSHIP, &shape.name, &moves).await
+    Ok(moves)
 }
 
 /// The words by which the records are found, where a searched field or a deletion changed them.
-async fn index<R: Record>(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    candidates: &[&Candidate<R::Model>],
-) -> Result<Vec<InsertStatement>> {
+fn words<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[&Candidate<R::Model>]) -> Result<search::Documents> {
     let columns = search::columns(shape);
-    if columns.is_empty() {
-        return Ok(Vec::new());
-    }
     let all: Vec<_> = R::Column::iter().collect();
     let deleted = draft::column::<R>("deleted_at")?;
     let cells = |row: &R::Model| {
@@ -160,13 +162,12 @@ async fn index<R: Record>(
         living.then(|| columns.iter().filter_map(|i| all.get(*i)).map(|column| row.get(*column)).collect::<Vec<_>>())
     };
     let mut records = Vec::with_capacity(candidates.len());
-    for c in candidates {
+    for c in candidates.iter().filter(|_| !columns.is_empty()) {
         let after = cells(&c.after);
         if c.before.as_ref().and_then(cells) != after {
             records.push((id_of::<R>(&c.after)?, after));
         }
     }
-    let tenant = unit.cx.tenant.id;
     let fresh = candidates.iter().all(|c| c.before.is_none());
-    search::put(&unit.txn, tenant, shape, search::documents(tenant, shape, records.into_iter(), fresh)).await
+    Ok(search::documents(unit.cx.tenant.id, shape, records.into_iter(), fresh))
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Operation, Record, Shape, Since, Verdict, Written, draft,
-    follow::{follow, inserts},
+    follow::{Traces, follow},
     only, other, outside, read,
     read::Found,
     store,
@@ -108,16 +108,30 @@ async fn put<R: Record>(
     if let [only] = candidates
         && only.before.is_none()
     {
-        let with = inserts::<R>(unit, shape, &[only]).await?;
+        let with = Traces::of::<R>(unit, shape, &[only])?.inserts(unit, shape).await?;
         return store::create(unit, shape, row::<R>(only)?, with).await;
     }
     let rows = candidates.iter().map(row::<R>).collect::<Result<Vec<_>>>()?;
-    let lost = store::store(unit, shape, rows).await?;
-    let kept: Vec<_> = candidates.iter().filter(|c| lost.iter().all(|(index, _)| *index != c.index)).collect();
-    for part in kept.chunks(store::ROWS_PER_STATEMENT) {
-        store::insert_all(&unit.txn, inserts::<R>(unit, shape, part).await?).await?;
+    let all: Vec<_> = candidates.iter().collect();
+    let (lost, mut left) = futures::try_join!(store::store(unit, shape, rows), traces::<R>(unit, shape, &all))?;
+    if !lost.is_empty() {
+        let kept: Vec<_> = all.into_iter().filter(|c| lost.iter().all(|(index, _)| *index != c.index)).collect();
+        left = traces::<R>(unit, shape, &kept).await?;
+    }
+    for traces in left {
+        store::insert_all(&unit.txn, traces.inserts(unit, shape).await?).await?;
     }
     Ok(lost)
+}
+
+/// What follows from the candidates, a statement's worth at a time; in between the database gets its turn.
+async fn traces<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[&Candidate<R::Model>]) -> Result<Vec<Traces>> {
+    let mut all = Vec::new();
+    for part in candidates.chunks(store::ROWS_PER_STATEMENT) {
+        all.push(Traces::of::<R>(unit, shape, part)?);
+        tokio::task::yield_now().await;
+    }
+    Ok(all)
 }
 
 /// Whole candidates of the operations that can be read.

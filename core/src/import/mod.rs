@@ -25,7 +25,7 @@ use serde_json::Value as Json;
 
 pub use self::split::LONGEST_ROW;
 use self::{
-    page::{Batch, Outcome},
+    page::{Batch, Outcome, Page},
     source::Source,
     split::Position,
     tally::Tally,
@@ -43,7 +43,7 @@ pub const IMPORT: &str = "import";
 /// The right to bring history: times and people that the server would set.
 pub(crate) const HISTORY: &str = "import:history";
 /// Rows a transaction.
-const PAGE: usize = 500;
+const PAGE: usize = 1_000;
 
 /// Imports files.
 pub struct Import;
@@ -99,32 +99,39 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The rows of the file, in their order.
+    /// The rows of the file, in their order. While one page is stored the next is read.
     async fn file(&mut self, source: &mut Source<'_>) -> Result<()> {
-        loop {
+        let (spec, tenant) = (self.spec, &self.job.cx.tenant);
+        let mut read = async || {
             let rows = source.page(PAGE).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            self.checkpoint.at = Some(last.after);
-            let rows = rows.into_iter().map(|row| (row.line, row.cells)).collect();
-            self.page(rows, true, false).await?;
+            let after = rows.last().map(|row| row.after);
+            let page = Page::read(spec, tenant, rows.into_iter().map(|row| (row.line, row.cells)));
+            Ok::<_, Error>(after.map(|after| (after, page)))
+        };
+        let mut next = read().await?;
+        while let Some((after, page)) = next {
+            self.checkpoint.at = Some(after);
+            ((), next) = futures::try_join!(self.page(page, true, Vec::new()), read())?;
         }
+        Ok(())
     }
 
     /// The rows that waited for others.
     async fn put_off(&mut self) -> Result<()> {
         while let Some((hopes, rows)) = deferred::next(&self.job.cx, self.job.id, PAGE as u64).await? {
-            self.page(rows.into_iter().map(|(line, cells)| (line, Ok(cells))).collect(), hopes, true).await?;
+            let lines = rows.iter().filter_map(|(line, _)| i64::try_from(*line).ok()).collect();
+            let rows = rows.into_iter().map(|(line, cells)| (line, Ok(cells)));
+            self.page(Page::read(self.spec, &self.job.cx.tenant, rows), hopes, lines).await?;
         }
         Ok(())
     }
 
-    /// One page, one transaction: rows, their errors, the rows put off, how far the job is. Of a dry run only what was
-    /// found out is kept.
-    async fn page(&mut self, rows: Vec<page::RowIn>, hopes: bool, again: bool) -> Result<()> {
+    /// One page, one transaction: rows, their errors, the rows put off, how far the job is; `again`: the lines of those
+    /// that had been put off. Of a dry run only what was found out is kept.
+    async fn page(&mut self, page: Page, hopes: bool, again: Vec<i64>) -> Result<()> {
         let (cx, job) = (&self.job.cx, self.job.id);
         let mut unit = cx.begin().await?;
         unit.history = self.history;
-        let lines: Vec<i64> = rows.iter().filter_map(|(line, _)| i64::try_from(*line).ok()).collect();
         let batch = Batch {
             unit: &unit,
             spec: self.spec,
@@ -133,15 +140,15 @@ impl Pass<'_> {
             hopes,
             waiting: self.checkpoint.waiting,
         };
-        let Outcome { errors, waiting, settled, tally } = batch.work(rows).await?;
+        let Outcome { errors, waiting, settled, tally } = batch.work(page).await?;
         if self.spec.dry_run {
             unit.txn.rollback().await?;
             unit = cx.begin().await?;
         }
         report::keep(&unit, job, errors).await?;
-        if again {
-            self.checkpoint.waiting -= self.checkpoint.waiting.min(lines.len() as u64);
-            deferred::take_out(&unit, job, lines).await?;
+        if !again.is_empty() {
+            self.checkpoint.waiting -= self.checkpoint.waiting.min(again.len() as u64);
+            deferred::take_out(&unit, job, again).await?;
         }
         deferred::put_off(&unit, job, &waiting, false).await?;
         self.checkpoint.waiting += waiting.len() as u64;

@@ -16,7 +16,7 @@ use super::{
     target::{Source, Target},
 };
 use crate::{
-    context::Unit,
+    context::{Tenant, Unit},
     engine::{FieldAccess, Operation, Resource, Verdict},
     error::{Code, Error, Result},
     jobs::RowError,
@@ -24,6 +24,25 @@ use crate::{
 
 /// A row's line and its cells, or why it cannot be read.
 pub type RowIn = (u64, Result<Vec<Cell>, String>);
+
+/// Rows read as far as that goes without the database.
+pub struct Page {
+    drafts: Vec<Draft>,
+    unreadable: Vec<RowError>,
+}
+
+impl Page {
+    pub fn read(spec: &Spec, tenant: &Tenant, rows: impl Iterator<Item = RowIn>) -> Self {
+        let mut page = Self { drafts: Vec::new(), unreadable: Vec::new() };
+        for (line, cells) in rows {
+            match cells {
+                Ok(cells) => page.drafts.push(Draft::read(spec, tenant, line, cells)),
+                Err(detail) => page.unreadable.push(RowError::error(line, Code::UnreadableRow, detail)),
+            }
+        }
+        page
+    }
+}
 
 /// A page on its way.
 pub struct Batch<'a> {
@@ -80,19 +99,12 @@ struct Ready {
 impl Batch<'_> {
     /// # Errors
     /// What concerns the page as a whole; rows that are refused are in the outcome.
-    pub async fn work(&self, rows: Vec<RowIn>) -> Result<Outcome> {
+    pub async fn work(&self, page: Page) -> Result<Outcome> {
+        let Page { mut drafts, unreadable } = page;
         let mut outcome = Outcome::default();
-        let mut drafts = Vec::with_capacity(rows.len());
-        for (line, cells) in rows {
-            match cells {
-                Ok(cells) => drafts.push(Draft::read(self.spec, &self.unit.cx.tenant, line, cells)),
-                Err(detail) => {
-                    outcome.tally.rows += 1;
-                    outcome.tally.failed += 1;
-                    outcome.errors.push(RowError::error(line, Code::UnreadableRow, detail));
-                }
-            }
-        }
+        outcome.tally.rows += unreadable.len() as u64;
+        outcome.tally.failed += unreadable.len() as u64;
+        outcome.errors = unreadable;
         for target in &self.spec.targets {
             if let Source::Lookup(lookup) = &target.source {
                 refer::fill(self, target, lookup, &mut drafts).await?;

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use self::fill::fill;
-pub(super) use self::store::{documents, put};
+pub(super) use self::store::{Documents, documents, put};
 use self::tokens::{Token, Wanted};
 use super::Shape;
 use crate::{
