@@ -501,10 +501,11 @@ fn the_tenants_own_description_has_its_fields_and_changes_with_them() {
         let property = "/components/schemas/Account/properties/custom/properties/budget";
         let before = admin.get("/v1/openapi.json").await.expect(200);
         assert_eq!(before.json.pointer(property), None);
-        let field =
-            define(&admin, json!({"description": "What they may spend.", "validation": {"max": 9}})).await.expect(201);
+        let label = json!({"en": "Budget", "zh": "预算"});
+        let field = json!({"description": "What they may spend.", "validation": {"max": 9}, "label": label});
+        let field = define(&admin, field).await.expect(201);
         let after = admin.get("/v1/openapi.json").await.expect(200);
-        let wanted = json!({"type": "integer", "description": "What they may spend.", "maximum": 9});
+        let wanted = json!({"type": "integer", "description": "What they may spend.", "maximum": 9, "x-labels": label});
         assert_eq!(after.json.pointer(property), Some(&wanted));
         assert_eq!(admin.get("/v1/openapi.json").await.expect(200).bytes, after.bytes);
         let stranger = server.as_person(Person::Stranger).await;

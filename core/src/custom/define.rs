@@ -188,11 +188,19 @@ fn schema(of: &Model, kind: &FieldType) -> Json {
     if let FieldType::Choice(words) = kind {
         schema.insert("enum".to_owned(), words.as_slice().into());
     }
-    let label = of.label.as_ref().and_then(|label| label.get("en").or_else(|| label.as_object()?.values().next()));
-    if let Some(text) = of.description.as_deref().or_else(|| label?.as_str()) {
+    if let Some(text) = described(of.description.as_deref(), of.label.as_ref()) {
         schema.insert("description".to_owned(), text.into());
     }
+    if let Some(labels) = &of.label {
+        schema.insert("x-labels".to_owned(), labels.clone());
+    }
     Json::Object(schema)
+}
+
+/// What descriptions of the API say of a definition: its own words, else its label, in English where there is one.
+pub fn described<'a>(description: Option<&'a str>, label: Option<&'a Json>) -> Option<&'a str> {
+    let label = || label.and_then(|label| label.get("en").or_else(|| label.as_object()?.values().next()))?.as_str();
+    description.or_else(label)
 }
 
 fn bounds(wrong: &mut Wrong, of: &Model, schema: &mut Json, indexed: bool) -> Bounds {

@@ -54,8 +54,7 @@ async fn definitions<R: Record>(world: &World, tenant: Uuid) -> Result<Vec<R::Mo
 }
 
 fn shape(of: &custom_object::Model) -> Shape {
-    let label = of.label.as_ref().and_then(|label| label.get("en").or_else(|| label.as_object()?.values().next()));
-    let said = of.description.as_deref().or_else(|| label?.as_str());
+    let said = define::described(of.description.as_deref(), of.label.as_ref());
     let scope = match of.scope {
         custom_object::Scope::Owner => Scope::Owner,
         custom_object::Scope::Tenant => Scope::Tenant,

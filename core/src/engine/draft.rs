@@ -13,7 +13,7 @@ use crate::{
 /// A create: the input laid over the server's stamps and the kind's defaults.
 pub(super) fn create<R: Record>(unit: &Unit<'_>, shape: &Shape, data: &Map<String, Json>) -> Result<R::Model> {
     let now = Json::from(print_instant(unit.now));
-    let mut row: Map<String, Json> = shape.columns.iter().map(|c| (c.name.clone(), Json::Null)).collect();
+    let mut row: Map<String, Json> = Map::new(); // what is not in it is null
     for (name, text) in R::DEFAULTS {
         row.insert((*name).to_owned(), serde_json::from_str(text).unwrap_or_else(|_| Json::from(*text)));
     }

@@ -24,9 +24,9 @@ fn erase(shape: &Shape) -> Json {
     let name = words(&shape.name);
     let text = format!(
         "Empties what says who the {name} is and what is known of them: in the record, living or deleted, in what was merged \
-         into it, in interactions about it, in the change log, in rows that imports refused and in answers kept for an Idempotency-Key; a failed job that would \
-         bring the person back cannot be tried again. Ids, times, amounts and references stay. \
-         The job's `result` counts what was emptied, and names where some of the texts are still found. There is no way \
+         into it, in interactions about it, in the change log, in rows that imports refused and in answers kept for an \
+         Idempotency-Key; a failed job that would bring the person back cannot be tried again. Ids, times, amounts and \
+         references stay. The job's `result` counts what was emptied, and names where some of the texts are still found. There is no way \
          back. Needs `{}:delete` and `job:read` too.",
         shape.name
     );

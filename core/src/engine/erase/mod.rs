@@ -195,6 +195,7 @@ async fn log(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<
     let patch = Json::Object(patch).to_string();
     let mut changes = 0;
     for part in ids.chunks(store::ROWS_PER_STATEMENT) {
+        idempotency::erase(unit, &shape.name, part).await?;
         let these = Condition::all()
             .add(col("tenant_id").eq(unit.cx.tenant.id))
             .add(col("kind").eq(&*shape.name))
@@ -202,7 +203,6 @@ async fn log(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<
             .add(col("before").is_not_null());
         let select =
             Query::select().column(Alias::new("before")).from(Alias::new("change")).cond_where(these.clone()).take();
-        idempotency::erase(unit, &shape.name, part).await?;
         for row in unit.txn.query_all(&select).await? {
             let before: Json = row.try_get_by_index(0)?;
             columns.iter().filter_map(|column| before.get(&column.name)).for_each(|value| collect(value, texts));

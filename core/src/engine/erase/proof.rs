@@ -42,6 +42,8 @@ pub(super) async fn empty_refusals(unit: &Unit<'_>, texts: &BTreeSet<String>) ->
 /// Files are looked through across the borders of their chunks.
 pub(super) async fn throw_away_inputs(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<u64> {
     let (backend, mut jobs) = (unit.cx.backend(), BTreeSet::new());
+    // who tries one again at the same moment waits, and then finds none
+    let lock = if backend == DbBackend::Postgres { "for update of q, j" } else { "" };
     for part in chunks(texts) {
         let mut values = vec![Value::from(unit.cx.tenant.id)];
         let place = |sql: &str, raw| Place { sql: sql.to_owned(), raw };
@@ -54,7 +56,7 @@ pub(super) async fn throw_away_inputs(unit: &Unit<'_>, texts: &BTreeSet<String>)
              where q.tenant_id = $1 and j.state = 'failed' and ({asked} or exists (select 1 from job_input a \
              left join job_input b on b.tenant_id = a.tenant_id and b.job_id = a.job_id and b.n = a.n + 1 \
              where a.tenant_id = q.tenant_id and a.job_id = q.job_id and ({file})) or exists (select 1 from import_deferred d \
-             where d.tenant_id = q.tenant_id and d.job_id = q.job_id and ({put_off})))"
+             where d.tenant_id = q.tenant_id and d.job_id = q.job_id and ({put_off}))) {lock}"
         );
         for row in unit.txn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await? {
             jobs.insert(row.try_get_by_index::<Uuid>(0)?);
