@@ -312,7 +312,7 @@ fn hostile_definitions_are_refused_each_at_its_place() {
             ),
             (json!({"type": "reference"}), "/refers_to", "required", "which kind"),
             (json!({"refers_to": "account"}), "/refers_to", "invalid_value", "only a reference"),
-            (json!({"type": "money"}), "/type", "invalid_value", "one of"),
+            (json!({"type": "cash"}), "/type", "invalid_value", "one of"),
             (json!({"type": "choice"}), "/options", "required", "1 to 200"),
             (json!({"type": "choice", "options": ["a", "a"]}), "/options", "invalid_value", "different"),
             (json!({"options": ["a"]}), "/options", "invalid_value", "only a choice"),
@@ -338,7 +338,7 @@ fn hostile_definitions_are_refused_each_at_its_place() {
                 "simpler",
             ),
             (json!({"label": {"english": ""}}), "/label", "invalid_value", "200 characters"),
-            (json!({"type": "boolean", "unique": true}), "/unique", "invalid_value", "two records"),
+            (json!({"type": "boolean", "unique": true}), "/unique", "invalid_value", "no records apart"),
             (json!({"unique": true, "default": 1}), "/default", "invalid_value", "no default"),
         ];
         for (more, place, code, says) in refusals {

@@ -1,6 +1,6 @@
 //! A request with an `Idempotency-Key` has one effect and one answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use reqwest::multipart::{Form, Part};
@@ -98,6 +98,22 @@ fn only_successful_answers_are_kept_and_for_a_day() {
         let fresh = keyed(&admin, "k", "POST", "/v1/accounts", &body).await.expect(201);
         assert_ne!(fresh.id(), made.id());
         assert_eq!(count(&server, "idempotency_key").await, 1, "the old answer is gone");
+    });
+}
+
+#[test]
+fn old_answers_are_removed_while_the_server_runs() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        keyed(&admin, "k", "POST", "/v1/accounts", &json!({"name": "Acme"})).await.expect(201);
+        server.clock.advance(TimeDelta::hours(25));
+        for _ in 0..3000 {
+            if count(&server, "idempotency_key").await == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nobody sends a key, and nobody tidies");
     });
 }
 

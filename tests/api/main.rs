@@ -20,6 +20,7 @@ mod corpora;
 mod crash;
 mod custom_fields;
 mod custom_objects;
+mod custom_types;
 mod erasure;
 mod every_kind;
 mod export;

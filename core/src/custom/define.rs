@@ -7,7 +7,7 @@ use crate::{
     engine::{
         Field, FieldType,
         custom::{Bounds, CustomField, MAX_INDEXED},
-        date, instant, print_instant,
+        date, instant, money_schema, print_instant,
     },
     error::{Code, Violation, unknown},
     records::{
@@ -55,8 +55,8 @@ pub fn field(of: &Model) -> Result<CustomField, Vec<Violation>> {
     labelled(&mut wrong, of.label.as_ref());
     let kind = kind(&mut wrong, of);
     let indexed = of.filterable || of.unique || of.r#type == Type::Reference;
-    if of.unique && of.r#type == Type::Boolean {
-        wrong.add("unique", Code::InvalidValue, "true and false would be used up by two records");
+    if of.unique && [Type::Boolean, Type::Choices, Type::Money].contains(&of.r#type) {
+        wrong.add("unique", Code::InvalidValue, "values of this type tell no records apart");
     }
     let mut schema = schema(of, &kind);
     let bounds = bounds(&mut wrong, of, &mut schema, indexed);
@@ -151,6 +151,9 @@ fn kind(wrong: &mut Wrong, of: &Model) -> FieldType {
         Type::Date => FieldType::Date,
         Type::Instant => FieldType::Instant,
         Type::Choice => FieldType::Choice(options(wrong, of)),
+        Type::Choices => FieldType::Choices(options(wrong, of)),
+        Type::Money => FieldType::Money,
+        Type::Country => FieldType::Country,
         Type::Email => FieldType::Email,
         Type::Phone => FieldType::Phone,
         Type::Url => FieldType::Url,
@@ -178,15 +181,25 @@ fn schema(of: &Model, kind: &FieldType) -> Json {
         FieldType::Email => ("string", Some("email")),
         FieldType::Phone => ("string", Some("phone")),
         FieldType::Url => ("string", Some("uri")),
+        FieldType::Country => ("string", Some("country")),
+        FieldType::Choices(_) => ("array", None),
         FieldType::Reference(_) => ("string", Some("uuid")),
         _ => ("string", None),
     };
-    let mut schema = Map::from_iter([("type".to_owned(), json!(name))]);
+    let mut schema = match (kind, money_schema(&Json::Null)) {
+        (FieldType::Money, Json::Object(schema)) => schema,
+        _ => Map::from_iter([("type".to_owned(), json!(name))]),
+    };
     if let Some(format) = format {
         schema.insert("format".to_owned(), format.into());
     }
-    if let FieldType::Choice(words) = kind {
-        schema.insert("enum".to_owned(), words.as_slice().into());
+    match kind {
+        FieldType::Choice(words) => drop(schema.insert("enum".to_owned(), words.as_slice().into())),
+        FieldType::Choices(words) => {
+            schema.insert("items".to_owned(), json!({"type": "string", "enum": words}));
+            schema.insert("uniqueItems".to_owned(), true.into());
+        }
+        _ => {}
     }
     if let Some(text) = described(of.description.as_deref(), of.label.as_ref()) {
         schema.insert("description".to_owned(), text.into());
@@ -206,7 +219,7 @@ pub fn described<'a>(description: Option<&'a str>, label: Option<&'a Json>) -> O
 fn bounds(wrong: &mut Wrong, of: &Model, schema: &mut Json, indexed: bool) -> Bounds {
     let mut bounds = Bounds::default();
     let text = matches!(of.r#type, Type::Text | Type::Email | Type::Phone | Type::Url);
-    if of.r#type != Type::Choice && of.options.is_some() {
+    if ![Type::Choice, Type::Choices].contains(&of.r#type) && of.options.is_some() {
         wrong.add("options", Code::InvalidValue, "only a choice has options");
     }
     if of.options.as_ref().is_some_and(|given| !distinct_words(given)) {

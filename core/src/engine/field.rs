@@ -56,6 +56,8 @@ pub enum FieldType {
     Currency,
     /// One of these words.
     Choice(Vec<String>),
+    /// Some of these words, in their order.
+    Choices(Vec<String>),
     Boolean,
     Integer,
     Number,
@@ -128,6 +130,7 @@ impl Field {
             FieldType::Country => parsed(Country::parse(text()?).map(|v| v.as_str().to_owned()))?,
             FieldType::Currency => parsed(Currency::parse(text()?).map(|v| v.as_str().to_owned()))?,
             FieldType::Choice(words) => parsed(choose(text()?, words))?,
+            FieldType::Choices(words) => self.chosen(value.as_array().ok_or_else(wrong)?, words)?,
             FieldType::Boolean => value.as_bool().map(Json::from).ok_or_else(wrong)?,
             FieldType::Integer => self.ranged(value.as_i64().ok_or_else(wrong)?)?,
             FieldType::Number => self.bounded(value.as_f64().filter(|n| n.is_finite()).ok_or_else(wrong)?)?.into(),
@@ -155,6 +158,23 @@ impl Field {
         let money = Money::parse(part("amount")?, part("currency")?)
             .map_err(|detail| self.violation(Code::InvalidValue, detail))?;
         Ok(vec![Json::from(money.minor), Json::from(money.currency.as_str())])
+    }
+
+    /// Different words, which come back in the order of the options.
+    fn chosen(&self, given: &[Json], options: &[String]) -> Result<Json, Violation> {
+        let mut there = vec![false; options.len()];
+        for (at, word) in given.iter().enumerate() {
+            let place = format!("{}/{at}", self.name);
+            let refuse = |code, detail: String| Violation::field(&place, code, detail);
+            let text = word.as_str().ok_or_else(|| refuse(Code::WrongType, "must be a string".to_owned()))?;
+            let word = choose(text, options).map_err(|detail| refuse(Code::InvalidValue, detail))?;
+            for (seen, _) in there.iter_mut().zip(options).filter(|(_, option)| **option == word) {
+                if std::mem::replace(seen, true) {
+                    return Err(refuse(Code::InvalidValue, format!("`{word}` is named twice")));
+                }
+            }
+        }
+        Ok(options.iter().zip(there).filter(|(_, there)| *there).map(|(word, _)| word.as_str()).collect())
     }
 
     fn limited(&self, text: &str) -> Result<Json, Violation> {
@@ -237,6 +257,7 @@ impl FieldType {
             Self::Text | Self::Email | Self::Phone | Self::Url | Self::Country | Self::Currency | Self::Choice(_) => {
                 "a string"
             }
+            Self::Choices(_) => r#"a list of strings, ["one", "other"]"#,
             Self::Boolean => "true or false",
             Self::Integer => "a whole number",
             Self::Number => "a number",

@@ -213,7 +213,7 @@ async fn referring(
 /// The id that a field of the kind holds, in the rows of its table.
 fn leads(unit: &Unit<'_>, other: &Shape, field: &Field) -> Expr {
     match field.custom_key().and_then(|key| other.custom.get(key)) {
-        Some(own) => own.value(unit.cx.backend(), &other.table().into_iden()),
+        Some(own) => own.target(unit.cx.backend(), &other.table().into_iden()),
         None => Expr::col(Alias::new(field.name.as_str())),
     }
 }

@@ -47,6 +47,6 @@ pub use self::{
     past::known,
     record::{Children, Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written, only, typed},
-    shape::{Column, Scope, Shape},
+    shape::{Column, Scope, Shape, money_schema},
     visible::{changeable, visible, within},
 };

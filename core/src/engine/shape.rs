@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sea_orm::{
-    ColumnTrait, ColumnType, Condition, IdenStatic, Iterable,
+    ColumnTrait, ColumnType, Condition, DbBackend, IdenStatic, Iterable,
     sea_query::{Alias, Expr, ExprTrait, IntoIden},
 };
 use serde_json::{Value as Json, json};
@@ -244,6 +244,17 @@ impl Shape {
         })
     }
 
+    /// What a field, the tenant's own among them, holds in each row of `alias`: of money the smallest units and the currency;
+    /// nothing for several choices.
+    pub fn cells(&self, backend: DbBackend, field: &Field, alias: &Alias) -> Vec<(ColumnType, Expr)> {
+        if let Some(own) = field.custom_key().and_then(|key| self.custom.get(key)) {
+            let alias = alias.clone().into_iden();
+            return own.cells().iter().map(|cell| (cell.kind.clone(), cell.value(backend, &alias))).collect();
+        }
+        let value = |column: &Column| Expr::col((alias.clone(), Alias::new(column.name.as_str())));
+        self.columns_of(field).map(|column| (column.kind.clone(), value(column))).collect()
+    }
+
     /// The columns of a field.
     pub fn columns_of<'a>(&'a self, field: &'a Field) -> impl Iterator<Item = &'a Column> {
         field.columns.iter().filter_map(|i| self.columns.get(*i))
@@ -260,7 +271,8 @@ fn fields<R: Record>(columns: &[Column], schema: &Json) -> Vec<Field> {
         let currency = name.strip_suffix("_minor").map(|stem| format!("{stem}_currency"));
         if let Some(second) = currency.and_then(|name| columns.iter().position(|c| c.name == name)) {
             let stem = name.trim_end_matches("_minor");
-            fields.push(field::<R>(stem, FieldType::Money, vec![i, second], column, money_schema(schema, name)));
+            let said = schema.pointer(&format!("/properties/{name}/description")).unwrap_or(&Json::Null);
+            fields.push(field::<R>(stem, FieldType::Money, vec![i, second], column, money_schema(said)));
         } else if name
             .strip_suffix("_currency")
             .is_none_or(|stem| !columns.iter().any(|c| c.name == format!("{stem}_minor")))
@@ -300,11 +312,11 @@ fn document(schema: &Json) -> Option<Arc<jsonschema::Validator>> {
     validator.ok().map(Arc::new)
 }
 
-fn money_schema(schema: &Json, column: &str) -> Json {
-    let property = schema.pointer(&format!("/properties/{column}")).cloned().unwrap_or_default();
+/// How an amount is written in JSON.
+pub fn money_schema(description: &Json) -> Json {
     json!({
         "type": "object",
-        "description": property.get("description").cloned().unwrap_or_default(),
+        "description": description,
         "required": ["amount", "currency"],
         "additionalProperties": false,
         "properties": {

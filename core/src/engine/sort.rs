@@ -11,7 +11,11 @@ use sea_orm::{
 };
 use serde_json::Value as Json;
 
-use super::{FieldType, Shape, bind_cell, custom::CUSTOM, expand::ByColumn};
+use super::{
+    FieldType, Shape,
+    custom::{CUSTOM, Cell},
+    expand::ByColumn,
+};
 use crate::error::{Code, Error, Result, Violation, unknown};
 
 /// One value of the order.
@@ -20,7 +24,7 @@ pub(super) struct Key {
     /// Index into the shape's columns.
     pub column: usize,
     /// Within that column, of a tenant's own field.
-    own: Option<String>,
+    own: Option<Cell>,
     name: String,
     pub value: Expr,
     pub kind: ColumnType,
@@ -32,10 +36,7 @@ impl Key {
     /// The value in a row.
     pub fn of(&self, row: &impl ByColumn) -> Result<Value> {
         match (row.cell(self.column)?, &self.own) {
-            (Value::Json(custom), Some(own)) => {
-                let value = custom.as_deref().and_then(|custom| custom.get(own)).unwrap_or(&Json::Null);
-                Ok(bind_cell(value, &self.kind))
-            }
+            (Value::Json(custom), Some(own)) => Ok(own.of(custom.as_deref().unwrap_or(&Json::Null))),
             (value, _) => Ok(value),
         }
     }
@@ -107,9 +108,17 @@ fn found(shape: &Shape, backend: DbBackend, name: &str, descending: bool) -> Res
     if let Some(own) = shape.custom.active().find(|own| own.field.name == name)
         && let Some(column) = shape.column(CUSTOM)
     {
-        let value = own.value(backend, &shape.table().into_iden());
-        let (own, name, kind) = (Some(own.key.to_string()), name.to_owned(), own.column());
-        return Ok(vec![Key { column, own, name, value, kind, descending, nullable: true }]);
+        let key = |cell: Cell| {
+            let (name, kind) = (cell.name(), cell.kind.clone());
+            let value = cell.value(backend, &shape.table().into_iden());
+            Key { column, own: Some(cell), name, value, kind, descending, nullable: true }
+        };
+        let cells = own.cells();
+        return if cells.is_empty() {
+            Err(violation(Code::WrongType, format!("`{name}` holds several choices, which have no order")))
+        } else {
+            Ok(cells.into_iter().rev().map(key).collect())
+        };
     }
     let names = shape.field_names().chain(shape.custom.names());
     let field = shape.field(name).ok_or_else(|| violation(Code::UnknownField, unknown("field", name, names)))?;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     context::Tenant,
-    engine::{FieldType, Since, export::guard::unguarded, instant},
+    engine::{Since, export::guard::unguarded, instant},
     error::Code,
     jobs::RowError,
 };
@@ -89,33 +89,39 @@ impl Draft {
                 }
             }
             Place::Part(path) => {
+                if let Some(at) = self.at(&target.field, path) {
+                    *at = value;
+                }
+            }
+            Place::Money(path, part) => {
                 let value = match value {
-                    Json::Object(mut money) if target.kind == FieldType::Money => {
-                        money.remove("amount").unwrap_or_default()
-                    }
+                    Json::Object(mut money) => money.remove("amount").unwrap_or_default(),
                     other => other,
                 };
-                let mut at = self.data.entry(target.field.clone()).or_insert_with(|| Json::Object(Map::new()));
-                for part in path {
-                    at = match at {
-                        Json::Object(members) => {
-                            members.entry(part.clone()).or_insert_with(|| Json::Object(Map::new()))
-                        }
-                        _ => return,
-                    };
+                if let Some(Json::Object(money)) = self.at(&target.field, path) {
+                    money.insert((*part).to_owned(), value);
                 }
-                *at = value;
             }
         }
     }
 
+    /// The value at the path, an empty object at first.
+    fn at(&mut self, field: &str, path: &[String]) -> Option<&mut Json> {
+        let mut at = self.data.entry(field).or_insert_with(|| Json::Object(Map::new()));
+        for part in path {
+            at = at.as_object_mut()?.entry(part).or_insert_with(|| Json::Object(Map::new()));
+        }
+        Some(at)
+    }
+
     /// Money of parts without an amount is none; without a currency it is in the tenant's.
     fn complete_money(&mut self, spec: &Spec, tenant: &Tenant) {
-        let parts = spec.targets.iter().filter(|t| matches!(t.place, Place::Part(_)));
-        for target in parts.filter(|t| [FieldType::Money, FieldType::Currency].contains(&t.kind)) {
-            let Some(Json::Object(money)) = self.data.get_mut(&target.field) else { continue };
+        for target in &spec.targets {
+            let Place::Money(path, _) = &target.place else { continue };
+            let Some(at) = self.at(&target.field, path) else { continue };
+            let Json::Object(money) = at else { continue };
             if money.get("amount").is_none_or(Json::is_null) {
-                self.data.insert(target.field.clone(), Json::Null);
+                *at = Json::Null;
             } else if money.get("currency").is_none_or(Json::is_null) {
                 money.insert("currency".to_owned(), tenant.base_currency.as_str().into());
             }

@@ -86,6 +86,8 @@ pub fn value(text: &str, kind: &FieldType, writing: Option<&Writing>, tenant: &T
         FieldType::Date => json!(day(trimmed, writing)?.to_string()),
         FieldType::Instant => json!(moment(trimmed, writing, tenant.time_zone)?),
         FieldType::Json if trimmed.starts_with(['{', '[']) => parsed_json(trimmed)?,
+        FieldType::Choices(_) if trimmed.starts_with('[') => parsed_json(trimmed)?,
+        FieldType::Choices(_) => trimmed.split(';').map(str::trim).filter(|word| !word.is_empty()).collect(),
         FieldType::Text | FieldType::Json => json!(text),
         _ => json!(trimmed),
     })

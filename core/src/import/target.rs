@@ -36,8 +36,10 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     Whole,
-    /// A member of the field's object: `amount.currency`.
+    /// A member of the field's object: `billing_address.city`, `custom.budget`.
     Part(Vec<String>),
+    /// The amount or the currency of the money at this place in the field: `amount.currency`, `custom.budget.amount`.
+    Money(Vec<String>, &'static str),
     /// When the record's first interval began.
     Since(Began),
 }
@@ -171,29 +173,40 @@ fn place(shape: &Shape, name: &str, pointer: &str, wrong: &mut Wrong) -> Option<
         let skips = !field.nullable && !field.required;
         return target(root, Place::Whole, field.kind.clone(), field.access, skips);
     };
-    if root == CUSTOM {
-        let Some(own) = shape.custom.get(rest) else {
-            let names = shape.custom.active().map(|field| &*field.key);
-            wrong.add(pointer, Code::UnknownField, unknown("custom field", rest, names));
-            return None;
-        };
-        let place = Place::Part(vec![rest.to_owned()]);
-        return target(CUSTOM, place, own.field.kind.clone(), field.access, own.field.required);
-    }
-    let kind = match (&field.kind, rest) {
-        (FieldType::Money, "amount") => FieldType::Money,
-        (FieldType::Money, "currency") => FieldType::Currency,
-        (FieldType::Json, _) => FieldType::Text,
-        (FieldType::Money, _) => {
-            wrong.add(pointer, Code::UnknownField, unknown("part of money", rest, ["amount", "currency"]));
-            return None;
-        }
-        _ => {
-            wrong.add(pointer, Code::UnknownField, format!("`{root}` has no parts"));
-            return None;
-        }
+    let found = match rest.split_once('.') {
+        _ if root != CUSTOM => part(field, rest, Vec::new()),
+        own => own_place(shape, own.map_or((rest, None), |(key, part)| (key, Some(part)))),
     };
-    target(root, Place::Part(rest.split('.').map(str::to_owned).collect()), kind, field.access, false)
+    match found {
+        Ok((place, kind, skips)) => target(root, place, kind, field.access, skips),
+        Err(detail) => {
+            wrong.add(pointer, Code::UnknownField, detail);
+            None
+        }
+    }
+}
+
+type Found = Result<(Place, FieldType, bool), String>;
+
+/// A custom field, or a part of one.
+fn own_place(shape: &Shape, (key, rest): (&str, Option<&str>)) -> Found {
+    let names = shape.custom.active().map(|field| &*field.key);
+    let own = shape.custom.get(key).ok_or_else(|| unknown("custom field", key, names))?;
+    match rest {
+        None => Ok((Place::Part(vec![key.to_owned()]), own.field.kind.clone(), own.field.required)),
+        Some(rest) => part(&own.field, rest, vec![key.to_owned()]),
+    }
+}
+
+/// A part of the field, whose value is at `at`.
+fn part(field: &Field, rest: &str, at: Vec<String>) -> Found {
+    match (&field.kind, rest) {
+        (FieldType::Money, "amount") => Ok((Place::Money(at, "amount"), FieldType::Money, false)),
+        (FieldType::Money, "currency") => Ok((Place::Money(at, "currency"), FieldType::Currency, false)),
+        (FieldType::Money, _) => Err(unknown("part of money", rest, ["amount", "currency"])),
+        (FieldType::Json, _) => Ok((Place::Part(rest.split('.').map(str::to_owned).collect()), FieldType::Text, false)),
+        _ => Err(format!("`{}` has no parts", field.name)),
+    }
 }
 
 fn source(
@@ -215,9 +228,7 @@ fn source(
         (Some(Json::String(column)), None, None) => Some(Source::Column(column.clone())),
         (Some(Json::String(column)), None, Some(given)) => {
             let pointer = format!("{pointer}/lookup");
-            let own = shape.custom.active().map(|own| &own.field).find(|field| field.name == target.name);
-            let field = shape.field(&target.name).or(own)?;
-            lookup(cx, field, column, given, &pointer, wrong).map(Source::Lookup)
+            lookup(cx, shape.any_field(&target.name)?, column, given, &pointer, wrong).map(Source::Lookup)
         }
         _ => {
             wrong.add(pointer, Code::InvalidValue, wanted);
@@ -236,14 +247,16 @@ fn constant_of(
     wrong: &mut Wrong,
 ) -> Option<Source> {
     let value = match (&target.place, &target.kind, constant) {
-        (Place::Whole, FieldType::Money, Json::String(amount)) => {
+        (Place::Whole | Place::Part(_), FieldType::Money, Json::String(amount)) => {
             json!({"amount": amount, "currency": cx.tenant.base_currency.as_str()})
         }
         _ => constant.clone(),
     };
-    if let (Place::Whole, Some(field)) = (&target.place, shape.field(&target.field))
-        && let Err(violation) = field.decode(&value)
-    {
+    let checked = match shape.custom.active().find(|own| own.field.name == target.name) {
+        Some(own) => own.read(&value).map(drop),
+        None => shape.field(&target.name).map_or(Ok(()), |field| field.decode(&value).map(drop)),
+    };
+    if let Err(violation) = checked {
         wrong.add(&format!("{pointer}/constant"), violation.code, violation.detail);
         return None;
     }

@@ -121,7 +121,7 @@ impl<'a> Upload<'a> {
     /// Removes what was stored: the sender has gone.
     pub async fn abandon(&self) {
         if let Err(error) = input::discard(self.cx, self.job).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "a broken upload stays until the next start");
+            tracing::error!(error = &error as &dyn std::error::Error, "a broken upload stays until it is tidied away");
         }
     }
 

@@ -24,7 +24,7 @@ fn never() -> DateTime<Utc> {
     DateTime::from_timestamp(253_402_214_400, 0).unwrap_or(DateTime::<Utc>::MAX_UTC) // 9999-12-31
 }
 
-/// How long such a job is kept, to the next start after it.
+/// How long such a job is kept.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// One job a worker has taken.

@@ -31,6 +31,8 @@ const POLL: Duration = Duration::from_millis(500);
 /// A burst of commits is one reason to look.
 const GATHER: Duration = Duration::from_millis(20);
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// What has had its time is removed at the start and this often.
+const TIDY: TimeDelta = TimeDelta::hours(1);
 /// A job that gets nowhere so often, or takes its process down with it, has failed.
 const ATTEMPTS: i64 = 5;
 
@@ -107,9 +109,17 @@ struct Runner {
 
 impl Runner {
     async fn run(mut self) {
-        self.clear().await;
+        if self.world.store.backend == sea_orm::DbBackend::Sqlite {
+            logged("forget the leases of an earlier process", queue::forget_leases(&self.world).await);
+        }
         let mut running = JoinSet::new();
+        let mut tidied = None;
         while !*self.stop.borrow() {
+            let now = self.world.clock.now();
+            if tidied.is_none_or(|last| now - last >= TIDY) {
+                self.tidy().await;
+                tidied = Some(now);
+            }
             let world = self.world.clone();
             let mut woken = std::pin::pin!(world.committed.notified());
             woken.as_mut().enable();
@@ -128,11 +138,8 @@ impl Runner {
         while running.join_next().await.is_some() {}
     }
 
-    /// What an earlier life of the server left behind.
-    async fn clear(&self) {
-        if self.world.store.backend == sea_orm::DbBackend::Sqlite {
-            logged("forget the leases of an earlier process", queue::forget_leases(&self.world).await);
-        }
+    /// Removes what nobody can ask for any more.
+    async fn tidy(&self) {
         logged("give up jobs that failed long ago", queue::forget_buried(&self.world).await);
         logged("remove broken uploads", input::sweep(&self.world).await);
         logged("remove old answers", idempotency::sweep(&self.world).await);

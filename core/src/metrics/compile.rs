@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{
     Condition, QueryResult, Value,
-    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, IntoIden, JoinType, Query, SelectStatement, SimpleExpr},
+    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, JoinType, Query, SelectStatement, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -46,7 +46,8 @@ impl Wanted {
     pub fn parse(from: &str, window: Window, subject: &Shape) -> Result<Self, Violation> {
         let wrong = |detail: String| Violation::field("from", Code::UnknownFact, detail);
         if let Some(name) = from.strip_prefix("field:") {
-            let field = subject.any_field(name).filter(|field| field.kind != FieldType::Json);
+            let single = |field: &&Field| !matches!(field.kind, FieldType::Json | FieldType::Choices(_));
+            let field = subject.any_field(name).filter(single);
             return field.cloned().map(Self::Field).ok_or_else(|| {
                 let detail = unknown("field", name, subject.all_names());
                 wrong(format!("{detail} (kind {})", subject.name))
@@ -79,7 +80,7 @@ impl Wanted {
                 FieldType::Date => input == T::Date,
                 FieldType::Instant => input == T::Instant,
                 FieldType::Boolean => input == T::Boolean,
-                FieldType::Json => false,
+                FieldType::Json | FieldType::Choices(_) => false,
                 _ => input == T::Text,
             },
         }
@@ -203,17 +204,12 @@ pub fn select(
                 select.expr_as(value, name);
             }
             Wanted::Field(field) => {
-                if let Some(own) = field.custom_key().and_then(|key| subject.custom.get(key)) {
-                    let rows = table.clone().into_iden();
-                    select.expr_as(own.value(cx.backend(), &rows), name);
-                    continue;
+                let mut cells = subject.cells(cx.backend(), field, &table).into_iter();
+                if let Some((_, value)) = cells.next() {
+                    select.expr_as(value, name);
                 }
-                let mut columns = subject.columns_of(field).map(|c| (table.clone(), Alias::new(c.name.as_str())));
-                if let Some(value) = columns.next() {
-                    select.expr_as(Expr::col(value), name);
-                }
-                if let Some(currency) = columns.next() {
-                    let other = Expr::col(currency).ne(cx.tenant.base_currency.as_str());
+                if let Some((_, currency)) = cells.next() {
+                    let other = currency.ne(cx.tenant.base_currency.as_str());
                     foreign = foreign.add(CaseStatement::new().case(other, 1_i64).finally(0_i64));
                 }
             }

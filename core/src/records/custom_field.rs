@@ -20,13 +20,18 @@ pub enum Type {
     Text,
     Integer,
     Number,
+    /// An amount with its currency; at most 2^53 - 1 of its smallest units.
+    Money,
     Boolean,
     Date,
     Instant,
     Choice,
+    /// Several of the options; a list.
+    Choices,
     Email,
     Phone,
     Url,
+    Country,
     Reference,
 }
 
@@ -82,7 +87,7 @@ pub struct Model {
     pub required: bool,
     /// No two live records share a value.
     pub unique: bool,
-    /// The words of a choice, in their order: `["small", "large"]`.
+    /// The words of a choice or of choices, in their order: `["small", "large"]`.
     #[schema(value_type = Option<Vec<String>>)]
     #[sea_orm(column_type = "Json", nullable)]
     pub options: Option<Json>,

@@ -1,5 +1,7 @@
 use std::fmt::Write as _;
 
+use serde_json::Value as Json;
+
 use super::currency::{Currency, digits};
 
 /// An amount in the smallest unit of its currency. In JSON `{"amount": "1234.50", "currency": "USD"}`, stored as two
@@ -31,6 +33,11 @@ impl Money {
         let text = format!("{}{whole}{significant:0<places$}", if negative { "-" } else { "" });
         let minor = text.parse().map_err(|_| format!("`{amount}` is too large"))?;
         Ok(Self { minor, currency })
+    }
+
+    /// Reads what is written in JSON: `{"amount": "1234.50", "currency": "USD"}`.
+    pub fn of(json: &Json) -> Option<Self> {
+        Self::parse(json.get("amount")?.as_str()?, json.get("currency")?.as_str()?).ok()
     }
 
     /// The decimal string, with exactly as many decimals as the currency has.

@@ -10,7 +10,7 @@ use sea_orm::{
 use crate::{
     context::Context,
     engine::{
-        Column, Field, FieldType, Shape, past,
+        Field, FieldType, Shape, past,
         relation::{last_step, relation, relations, steps},
         selection, within,
     },
@@ -64,35 +64,28 @@ impl<'a> Sources<'a> {
         let there = self.follow(rows, way).map_err(|(code, detail)| refuse(code, detail))?;
         let mut found: Option<Source> = None;
         for (joined, field) in there.iter().filter_map(|joined| Some((joined, joined.shape.any_field(name)?))) {
-            if let Some(own) = field.custom_key().and_then(|key| joined.shape.custom.get(key)) {
-                let value = own.value(self.cx.backend(), &joined.alias.clone().into_iden());
-                let source = Source { kind: field.kind.clone(), column: own.column(), value, currency: None };
-                found = Some(match found {
-                    None => source,
-                    Some(other) => other.or(source),
-                });
-                continue;
-            }
-            let mut columns = joined.shape.columns_of(field);
-            let of = |column: &Column| Expr::col((joined.alias.clone(), Alias::new(column.name.as_str())));
-            let (Some(first), second) = (columns.next(), columns.next()) else { continue };
-            let source = match second {
-                Some(second) if currency => {
-                    let (kind, column) = (FieldType::Currency, second.kind.clone());
-                    Source { kind, column, value: of(second), currency: None }
+            let mut cells = joined.shape.cells(self.cx.backend(), field, &joined.alias).into_iter();
+            let source = match (cells.next(), cells.next()) {
+                (Some(_), Some((column, value))) if currency => {
+                    Source { kind: FieldType::Currency, column, value, currency: None }
                 }
-                Some(second) => {
-                    let (kind, column) = (field.kind.clone(), second.kind.clone());
-                    Source { kind, column, value: of(first), currency: Some(of(second)) }
+                (Some((_, value)), Some((column, currency))) => {
+                    Source { kind: field.kind.clone(), column, value, currency: Some(currency) }
                 }
-                None => {
-                    Source { kind: field.kind.clone(), column: first.kind.clone(), value: of(first), currency: None }
-                }
+                (Some((column, value)), None) => Source { kind: field.kind.clone(), column, value, currency: None },
+                (None, _) => continue,
             };
             found = Some(match found {
                 None => source,
                 Some(other) => other.or(source),
             });
+        }
+        if there
+            .iter()
+            .any(|at| at.shape.any_field(name).is_some_and(|field| matches!(field.kind, FieldType::Choices(_))))
+        {
+            let detail = format!("`{path}` holds several choices, which are neither measured nor groups");
+            return Err(refuse(Code::WrongType, detail));
         }
         found.ok_or_else(|| {
             let names: Vec<&str> = there.iter().flat_map(|joined| joined.shape.all_names()).collect();
@@ -108,7 +101,7 @@ impl<'a> Sources<'a> {
 
     fn is_money(&mut self, rows: &mut SelectStatement, way: &str, name: &str) -> bool {
         let there = self.follow(rows, way).unwrap_or_default();
-        there.iter().any(|joined| joined.shape.field(name).is_some_and(|field| field.kind == FieldType::Money))
+        there.iter().any(|joined| joined.shape.any_field(name).is_some_and(|field| field.kind == FieldType::Money))
     }
 
     fn follow(&mut self, rows: &mut SelectStatement, way: &str) -> Result<Vec<Joined<'a>>, (Code, String)> {
@@ -127,8 +120,11 @@ impl<'a> Sources<'a> {
                 let column = from.shape.columns_of(field).next();
                 column.map(|column| Expr::col((from.alias.clone(), Alias::new(column.name.as_str()))))
             };
-            let own = relation.key.map(|own| own.value(self.cx.backend(), &from.alias.clone().into_iden()));
-            let Some(id) = own.or_else(|| column(relation.id)) else { continue };
+            let id = match relation.key {
+                Some(own) => Some(own.target(self.cx.backend(), &from.alias.clone().into_iden())),
+                None => column(relation.id),
+            };
+            let Some(id) = id else { continue };
             for target in &relation.targets {
                 self.count += 1;
                 let alias = Alias::new(format!("j{}", self.count));

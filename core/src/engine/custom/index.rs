@@ -9,7 +9,7 @@ use sea_orm::{
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::CustomField;
+use super::{Cell, CustomField};
 use crate::{
     context::Unit,
     engine::{FieldType, Shape, outside, store::JsonChange as Change, visible},
@@ -58,19 +58,24 @@ pub async fn index_values<'v>(
     fields: &[&CustomField],
     values: impl Iterator<Item = (Uuid, &'v Json)>,
 ) -> Result<()> {
-    let rows: Vec<(Uuid, &CustomField, &Json)> = values
-        .flat_map(|(record, values)| {
-            fields.iter().filter_map(move |field| Some((record, *field, values.get(&*field.key)?)))
-        })
-        .collect();
+    let fields: Vec<_> =
+        fields.iter().map(|field| (*field, field.cells())).filter(|(_, cells)| !cells.is_empty()).collect();
+    let mut rows: Vec<(Uuid, &CustomField, &[Cell], &Json)> = Vec::new();
+    for (record, values) in values {
+        for (field, cells) in &fields {
+            rows.extend(values.get(&*field.key).map(|value| (record, *field, cells.as_slice(), value)));
+        }
+    }
     for part in rows.chunks(ROWS_PER_STATEMENT) {
         let mut insert = Query::insert();
         insert.into_table(table()).columns(COLUMNS.map(Alias::new));
-        for (record, field, value) in part {
-            let (slot, _) = field.slot();
+        for (record, field, cells, value) in part {
             let mut row =
                 vec![Expr::val(unit.cx.tenant.id), Expr::val(&*shape.name), Expr::val(field.id), Expr::val(*record)];
-            row.extend(SLOTS.map(|name| if name == slot { Expr::val(field.bind(value)) } else { Expr::cust("null") }));
+            row.extend(SLOTS.map(|name| match cells.iter().find(|cell| cell.slot == name) {
+                Some(cell) => Expr::val(cell.index(value)),
+                None => Expr::cust("null"),
+            }));
             row.push(Expr::val(field.only(value)));
             insert.values_panic(row);
         }

@@ -3,27 +3,30 @@
 //! Their values live together in the record's JSON column `custom`; those that may be filtered or must be unique are kept
 //! in `custom_value` too, typed as a filter binds them.
 
+mod cells;
 mod index;
 
 use std::{collections::HashSet, sync::Arc};
 
 use regex::Regex;
-use sea_orm::{
-    ColumnType, DbBackend, Value,
-    sea_query::{DynIden, Expr},
-};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+pub(super) use self::cells::{Cell, REFERS};
 pub(super) use self::index::{dangling, duplicates, follow, forget_records, holders, referrers};
 pub use self::index::{forget_values, index_values};
-use super::{Field, FieldAccess, FieldType, bind_cell, past::from_json};
-use crate::error::{Code, Violation, unknown};
+use super::{Field, FieldAccess, FieldType, merge_patch};
+use crate::{
+    error::{Code, Violation, unknown},
+    values::decimal,
+};
 
 /// The field that holds all of them, and the column it is stored in.
 pub const CUSTOM: &str = "custom";
 /// Characters of a text that may be filtered or must be unique: what an index of PostgreSQL takes, in any script.
 pub const MAX_INDEXED: u64 = 500;
+/// Smallest units of an amount: what a binary fraction holds exactly, as `custom_value` has numbers.
+const MAX_MINOR: i64 = (1 << 53) - 1;
 
 /// One field that a tenant has added to a kind.
 #[derive(Clone, Debug)]
@@ -63,11 +66,26 @@ impl CustomField {
     /// # Errors
     /// It is not one this field can have.
     pub fn read(&self, value: &Json) -> Result<Json, Violation> {
-        let read = self.field.decode(value)?.into_iter().next().unwrap_or_default();
-        if let Json::String(text) = &read {
-            self.bounded(text)?;
+        let mut cells = self.field.decode(value)?.into_iter();
+        let read = cells.next().unwrap_or_default();
+        match (&read, cells.next()) {
+            (Json::Number(minor), Some(Json::String(currency))) => self.money(minor.as_i64(), &currency),
+            (Json::String(text), _) => self.bounded(text).map(|()| read),
+            (Json::Array(none), _) if none.is_empty() && self.field.required => {
+                Err(self.field.violation(Code::Required, "is required: at least one of its options"))
+            }
+            (Json::Array(none), _) if none.is_empty() => Ok(Json::Null),
+            _ => Ok(read),
         }
-        Ok(read)
+    }
+
+    /// As callers write it, with all of its currency's decimals.
+    fn money(&self, minor: Option<i64>, currency: &str) -> Result<Json, Violation> {
+        let minor = minor.filter(|minor| minor.abs() <= MAX_MINOR).ok_or_else(|| {
+            let detail = format!("must be at most {} {currency}", decimal(MAX_MINOR, currency));
+            self.field.violation(Code::OutOfRange, detail)
+        })?;
+        Ok(json!({"amount": decimal(minor, currency), "currency": currency}))
     }
 
     fn bounded(&self, text: &str) -> Result<(), Violation> {
@@ -91,49 +109,6 @@ impl CustomField {
             return Err(self.field.violation(Code::OutOfRange, format!("must not be after {last}")));
         }
         Ok(())
-    }
-
-    /// The column of `custom_value` that holds its values.
-    pub(in crate::engine) fn slot(&self) -> (&'static str, ColumnType) {
-        match self.field.kind {
-            FieldType::Integer | FieldType::Number => ("num", ColumnType::Double),
-            FieldType::Boolean => ("flag", ColumnType::Boolean),
-            FieldType::Date => ("day", ColumnType::Date),
-            FieldType::Instant => ("time", ColumnType::TimestampWithTimeZone),
-            FieldType::Reference(_) => ("refers", ColumnType::Uuid),
-            _ => ("text", ColumnType::Text),
-        }
-    }
-
-    /// What [`CustomField::value`] is in a row.
-    pub(in crate::engine) fn column(&self) -> ColumnType {
-        match self.field.kind {
-            FieldType::Integer => ColumnType::BigInteger,
-            _ => self.slot().1,
-        }
-    }
-
-    /// Its value in the rows of `alias`, typed: what is read where no index is needed, or none is there.
-    pub fn value(&self, backend: DbBackend, alias: &DynIden) -> Expr {
-        let (body, key) = (format!("\"{alias}\".\"{CUSTOM}\""), &*self.key);
-        let kind = self.column();
-        if backend == DbBackend::Sqlite {
-            return Expr::cust(from_json(&kind, key, &body));
-        }
-        let text = format!("{body} ->> '{key}'");
-        Expr::cust(match kind {
-            ColumnType::BigInteger => format!("({text})::bigint"),
-            ColumnType::Double => format!("({text})::double precision"),
-            ColumnType::Boolean => format!("({text})::boolean"),
-            ColumnType::Date => format!("({text})::date"),
-            ColumnType::TimestampWithTimeZone => format!("({text})::timestamptz"),
-            ColumnType::Uuid => format!("({text})::uuid"),
-            _ => format!("({text}) collate \"C\""),
-        })
-    }
-
-    fn bind(&self, stored: &Json) -> Value {
-        bind_cell(stored, &self.slot().1)
     }
 
     /// What no two live records may share.
@@ -211,7 +186,8 @@ impl CustomFields {
         let mut broken = Vec::new();
         let mut wrong = HashSet::new();
         for (key, value) in &given {
-            match self.get(key).map(|own| may_set(&own.field).and_then(|()| own.read_or_none(value))) {
+            let present = present.and_then(|present| present.get(key));
+            match self.get(key).map(|own| may_set(&own.field).and_then(|()| own.laid(present, value))) {
                 Some(Ok(Json::Null)) => drop(whole.remove(key)),
                 Some(Ok(stored)) => drop(whole.insert(key.clone(), stored)),
                 Some(Err(violation)) => {
@@ -279,9 +255,13 @@ impl FromIterator<CustomField> for CustomFields {
 }
 
 impl CustomField {
-    /// Null takes a value away; whether it may be missing is for the whole record to say.
-    fn read_or_none(&self, value: &Json) -> Result<Json, Violation> {
-        if value.is_null() { Ok(Json::Null) } else { self.read(value) }
+    /// Null takes a value away; whether it may be missing is for the whole record to say. Of money, a part may be given alone.
+    fn laid(&self, present: Option<&Json>, value: &Json) -> Result<Json, Violation> {
+        match (present, value) {
+            (_, Json::Null) => Ok(Json::Null),
+            (Some(present), Json::Object(_)) => self.read(&merge_patch(present.clone(), value)),
+            _ => self.read(value),
+        }
     }
 
     /// The field itself, before anything but its name, type and schema is known.

@@ -8,14 +8,14 @@ use serde_json::Value as Json;
 use super::guard::guarded;
 use crate::{
     engine::{
-        FieldType,
+        Field, FieldType,
         cell::json_cell,
         custom::{CUSTOM, CustomField},
         read::Whole,
         selection::Selection,
     },
     error::Result,
-    values::decimal,
+    values::{Money, decimal},
 };
 
 /// One cell.
@@ -49,10 +49,9 @@ impl<'a> Cells<'a> {
     }
 
     pub fn header(&self) -> Vec<String> {
-        let names = self.0.selection.fields.iter().flat_map(|field| match field.kind {
-            FieldType::Money => vec![format!("{}.amount", field.name), format!("{}.currency", field.name)],
-            _ if field.name == CUSTOM => self.own().map(|own| own.field.name.clone()).collect(),
-            _ => vec![field.name.clone()],
+        let names = self.0.selection.fields.iter().flat_map(|field| match &*field.name {
+            CUSTOM => self.own().flat_map(|own| names(&own.field)).collect(),
+            _ => names(field),
         });
         names.collect()
     }
@@ -75,19 +74,37 @@ impl<'a> Cells<'a> {
             }
             match (&field.kind, values.as_slice()) {
                 (FieldType::Money, [Json::Number(minor), Json::String(currency)]) => {
-                    cells.push(Cell::Number(decimal(minor.as_i64().unwrap_or_default(), currency)));
-                    cells.push(Cell::Text(currency.clone()));
+                    cells.extend(amount(minor.as_i64().unwrap_or_default(), currency));
                 }
                 (FieldType::Money, _) => cells.extend([Cell::Empty, Cell::Empty]),
                 (_, [values]) if field.name == CUSTOM => {
-                    let value = |own: &CustomField| values.get(&*own.key).cloned().unwrap_or_default();
-                    cells.extend(self.own().map(|own| cell(value(own))));
+                    for own in self.own() {
+                        let value = values.get(&*own.key).unwrap_or(&Json::Null);
+                        if own.field.kind != FieldType::Money {
+                            cells.push(cell(value.clone()));
+                            continue;
+                        }
+                        let none = [Cell::Empty, Cell::Empty];
+                        cells.extend(Money::of(value).map_or(none, |of| amount(of.minor, of.currency.as_str())));
+                    }
                 }
                 _ => cells.extend(values.into_iter().map(cell)),
             }
         }
         Ok(cells)
     }
+}
+
+/// The columns of a field.
+fn names(field: &Field) -> Vec<String> {
+    match field.kind {
+        FieldType::Money => vec![format!("{}.amount", field.name), format!("{}.currency", field.name)],
+        _ => vec![field.name.clone()],
+    }
+}
+
+fn amount(minor: i64, currency: &str) -> [Cell; 2] {
+    [Cell::Number(decimal(minor, currency)), Cell::Text(currency.to_owned())]
 }
 
 fn cell(value: Json) -> Cell {

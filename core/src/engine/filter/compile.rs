@@ -197,7 +197,7 @@ impl Compiler<'_> {
                 continue;
             }
             let id = there.id().eq(match relation.key {
-                Some(field) => field.value(self.cx.backend(), &at.alias),
+                Some(field) => field.target(self.cx.backend(), &at.alias),
                 None => at.column(relation.id, 0)?,
             });
             let mut one = Condition::all().add(self.exists(&there, By::Id, id, condition));

@@ -39,7 +39,12 @@ pub(crate) fn bind(asked: Asked<'_>, kind: &FieldType, literal: &Literal) -> Res
         FieldType::Country => Country::parse(text).map(|v| v.as_str().to_owned()),
         FieldType::Currency => Currency::parse(text).map(|v| v.as_str().to_owned()),
         FieldType::Choice(words) => choose(text, words),
-        FieldType::Boolean | FieldType::Integer | FieldType::Number | FieldType::Money | FieldType::Json => {
+        FieldType::Boolean
+        | FieldType::Integer
+        | FieldType::Number
+        | FieldType::Money
+        | FieldType::Choices(_)
+        | FieldType::Json => {
             return Err(wrong());
         }
     };
