@@ -1,4 +1,4 @@
--- One run of wrk: `wrk -s http.lua URL -- OPERATION TARGET TOKEN IDS`. Prints requests a second, median and 99th
+-- One run of wrk: `wrk -s http.lua URL -- OPERATION TARGET TOKEN IDS NAMES`. Prints requests a second, median and 99th
 -- percentile in microseconds, and how many answers were no success.
 
 local threads = 0
@@ -38,7 +38,7 @@ function init(arguments)
   operation, target = arguments[1], arguments[2]
   json = { ["content-type"] = "application/json", authorization = "Bearer " .. arguments[3] }
   math.randomseed(os.time() * 64 + number)
-  ids, batches = {}, {}
+  ids, batches, names = {}, {}, tonumber(arguments[5])
   for id in io.lines(arguments[4]) do
     ids[#ids + 1] = id
   end
@@ -51,7 +51,7 @@ function request()
   if operation == "get" then
     return wrk.format("GET", "/v1/contacts/" .. ids[math.random(#ids)], json)
   elseif operation == "list" then
-    return wrk.format("GET", paths[target].list:format(string.format("L%04d", math.random(0, 999))), json)
+    return wrk.format("GET", paths[target].list:format(string.format("L%04d", math.random(0, names - 1))), json)
   elseif operation == "contains" then
     return wrk.format("GET", paths[target].contains:format(string.format("%05d@", math.random(0, 9999))), json)
   elseif operation == "aggregate" then

@@ -8,7 +8,7 @@
 # Needs cargo, curl, python3 and wrk (`apt-get install wrk`); for PostgreSQL its programs (initdb on the path or under
 # /usr/lib/postgresql), or psql and RIPEN_BENCH_POSTGRES=postgres://user@host:port of a server on which databases
 # `ripen_bench_product` and `ripen_bench_limit` may be made and dropped. `--full` also measures how shares move from
-# 10,000 to 1,000,000 rows.
+# 10,000 to 1,000,000 rows, and from one tenant to 1,000 that share them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=5 seconds=3 rows=100000 only="get list create batch contains aggregate export import" on="sqlite postgres" full=
@@ -138,11 +138,28 @@ fill() {
   else
     cp "$work/product.db" "$work/limit.db"
   fi
+  names=1000
+}
+
+# All but about a thousandth of the rows become those of 999 other tenants; what is left has 50 of each last name.
+spread() {
+  for name in product limit; do
+    if [ "$db" = sqlite ]; then
+      python3 benches/spread.py "$work/$name.db"
+    else
+      psql "$server/ripen_bench_$name" -qX -v ON_ERROR_STOP=1 -f benches/spread.sql
+    fi
+  done
+  names=20
+}
+
+open() {
   start_product; start_limit; login
   curl -sf "$at_limit/v1/contacts/export" >"$work/all"
-  shuf -n 5000 "$work/all" | cut -d '"' -f 4 >"$work/ids"
+  shuf -n 5000 "$work/all" | cut -d "\"" -f 4 >"$work/ids"
   same_answers
 }
+close() { stop $product; stop $limit; product= limit=; }
 
 # The limit does the work of the product, or the comparison is worth nothing.
 same_answers() {
@@ -159,7 +176,7 @@ serves() { curl -sf "$at_product/openapi.json" | json "['paths'].get('$1') is no
 
 one_run() { # operation target connections
   local at=at_$2
-  wrk -t "$(($3 > 1 ? 2 : 1))" -c "$3" -d "${seconds}s" --timeout 30s -s benches/http.lua "${!at}" -- "$1" "$2" "$token" "$work/ids" |
+  wrk -t "$(($3 > 1 ? 2 : 1))" -c "$3" -d "${seconds}s" --timeout 30s -s benches/http.lua "${!at}" -- "$1" "$2" "$token" "$work/ids" "$names" |
     sed -n 's/^result\t//p'
 }
 timed() { # operation target -> seconds
@@ -191,12 +208,11 @@ measure() { # operation connections; runs of the two targets in turn
 
 pss() { awk '/^Pss:/ { printf "%.0f", $2 / 1024 }' "/proc/$1/smaps_rollup"; }
 
-# Every operation asked for, on a database of so many rows.
-all() { # rows operations
-  size=$1
-  fill "$size"
+# Every operation asked for, on the databases as they are.
+each() { # operations
+  open
   local idle operation connections; idle=$(pss $product)
-  for operation in $2; do
+  for operation in $1; do
     case $operation in
       batch | aggregate | export)
         local path=/v1/contacts/$operation
@@ -211,8 +227,12 @@ all() { # rows operations
     for c in $connections; do measure "$operation" "$c"; done
   done
   echo "$db $size: the product takes $idle MiB (PSS) when started and $(pss $product) MiB after this"
-  stop $product; stop $limit
-  product= limit=
+  close
+}
+all() { # rows operations
+  size=$1
+  fill "$size"
+  each "$2"
 }
 
 python3 benches/table.py
@@ -222,5 +242,8 @@ for db in $on; do
   if [ -n "$full" ]; then
     all 10000 "get list contains aggregate export"
     all 1000000 "get list contains aggregate export"
+    size="1000000, 1000 tenants"
+    spread
+    each "get list contains aggregate"
   fi
 done
