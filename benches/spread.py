@@ -6,6 +6,7 @@ import sys
 import uuid
 
 db = sqlite3.connect(sys.argv[1])
+db.execute("pragma cache_size = -1000000")
 db.execute("create temp table other as select * from tenant where slug = 'bench'")
 for n in range(1, 1000):
     db.execute("update other set id = ?, slug = ?", (uuid.uuid4().bytes, f"bench-{n}"))

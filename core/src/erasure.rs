@@ -8,11 +8,12 @@ use crate::{
     access::{self, Verb},
     context::Context,
     engine::{
-        Resource,
+        Record, Resource,
         erase::{erasable, erase, there},
     },
     error::{Error, Result},
     jobs::{self, Progress, Running, Work},
+    records::user,
 };
 
 /// The kind of job.
@@ -58,6 +59,9 @@ impl Work for Erase {
         let resource = cx.kind(kind).ok_or_else(|| Error::NotFound { what: format!("kind {kind}") })?;
         let unit = cx.begin().await?;
         let erasure = erase(&unit, resource.shape(), id).await?;
+        if kind == user::Entity::NAME {
+            access::forget_user(&unit, id).await?;
+        }
         let records = erasure.records.values().sum::<usize>() as u64;
         let told = serde_json::to_value(&erasure).map_err(|source| Error::internal("an erasure is JSON", source))?;
         let progress = Progress { done: records, total: Some(records), ok: records, failed: 0 };

@@ -151,3 +151,36 @@ fn neither_a_kept_answer_nor_a_failed_import_that_is_tried_again_brings_the_pers
         admin.post(&format!("{without}/cancel"), json!({})).await;
     });
 }
+
+#[test]
+fn a_user_who_has_left_is_erased_with_all_that_let_them_in() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let rep = server.as_person(Person::Rep).await;
+        let id = rep.get("/v1/me").await.expect(200).json["user"]["id"].as_str().unwrap().to_owned();
+        let account = rep.post("/v1/accounts", json!({"name": "Acme"})).await.expect(201).id().to_owned();
+        let user = format!("/v1/users/{id}");
+        let known =
+            json!({"name": "Zebulon Quartzmann", "phone_extension": "4711-zq", "email": "zeb@quartzmann.example"});
+        admin.patch(&user, known).await.expect(200);
+        let erase = || admin.request("POST", &format!("{user}/erase"));
+        let early = admin.send(erase()).await.expect(409);
+        assert_eq!(early.problem(), "invalid_state");
+        assert!(early.json["detail"].as_str().unwrap().contains("once its `state` is `suspended`"), "{}", early.json);
+        admin.patch(&user, json!({"state": "suspended"})).await.expect(200);
+        let (passwords, sessions) = (left(&server, "credential").await, left(&server, "session").await);
+        let told = erased(&admin, &user).await;
+        assert_eq!((&told["records"], &told["found"]), (&json!({"user": 1}), &json!([])), "{told:#}");
+        for row in everything(&server).await {
+            assert!(!WORDS.iter().chain(&["4711-zq", Person::Rep.email()]).any(|word| row.contains(*word)), "{row}");
+        }
+        assert_eq!((left(&server, "credential").await, left(&server, "session").await), (passwords - 1, sessions - 1));
+        let shell = admin.get(&user).await.expect(200).json;
+        let address = format!("erased-{id}@erased.invalid");
+        assert_eq!((&shell["name"], &shell["email"]), (&json!("erased"), &json!(address)));
+        let theirs = admin.get(&format!("/v1/accounts/{account}")).await.expect(200).json;
+        assert_eq!(theirs["owner_id"], json!(id), "what they did stays theirs");
+        let again = erased(&admin, &user).await;
+        assert_eq!((&again["texts_searched"], &again["found"]), (&json!(0), &json!([])), "nothing is left to look for");
+    });
+}

@@ -182,7 +182,7 @@ fn dirt_costs_its_row_and_no_more() {
             (5, unreadable),
             (6, unreadable),
             (7, unreadable),
-            (9, "invalid_value"),
+            (9, "required"),
             (10, "required"),
             (11, unreadable),
         ];
@@ -313,5 +313,39 @@ fn a_cancelled_import_keeps_whole_pages_and_ends() {
         assert_eq!(job["progress"]["ok"].as_i64(), Some(stored), "{job}");
         assert!(stored > 0 && stored < 6_000 && stored % 500 == 0, "{stored}");
         assert_eq!(left(&server, "job_input").await, 0);
+    });
+}
+
+#[test]
+fn rows_find_their_record_by_any_fields_that_no_two_share() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        admin.post("/v1/pipelines", json!({"name": "Sales"})).await.expect(201);
+        let stages = json!({"kind": "stage", "mode": "upsert", "match": "pipeline_id, name", "mapping": {
+            "pipeline_id": {"column": "pipeline", "lookup": {"kind": "pipeline", "by": "name"}},
+            "name": {"column": "name"}, "position": {"column": "position"}}});
+        let (result, _) =
+            imported(&admin, &stages, "pipeline,name,position\nSales,New,1\nSales,Won,2\nSales,New,3\n").await;
+        assert_eq!((&result["created"], &result["updated"]), (&json!(2), &json!(1)), "{result}");
+        let field = json!({"kind": "account", "name": "code", "type": "text", "unique": true});
+        admin.post("/v1/custom-fields", field).await.expect(201);
+        let mut accounts = json!({"kind": "account", "mode": "upsert", "match": "custom.code",
+            "mapping": {"custom.code": {"column": "code"}, "name": {"column": "name"}}});
+        imported(&admin, &accounts, "code,name\nA,Acme\nB,Globex\n").await;
+        let (result, place) = imported(&admin, &accounts, "code,name\nA,Acme Ltd\n,Nobody\nC,Initech\n").await;
+        let told = ["created", "updated", "failed"].map(|name| result[name].as_i64().unwrap());
+        assert_eq!(told, [1, 1, 1], "{result}");
+        assert_eq!(places(&errors(&admin, &place).await), [(3, "required")]);
+        accounts["dry_run"] = json!(true);
+        let (result, _) = imported(&admin, &accounts, "code,name\nD,New\nD,Newer\nA,Acme\n").await;
+        assert_eq!((&result["created"], &result["updated"]), (&json!(1), &json!(2)), "{result}");
+        for (by, says) in
+            [("custom.cod", "possible: id, external_id, custom.code"), ("name", "possible"), ("id", "mapped")]
+        {
+            accounts["match"] = json!(by);
+            let refused = post(&admin, &accounts, "code,name\nA,Acme\n").await.expect(422);
+            assert_eq!(refused.errors(), [("/match", "invalid_value")], "{by}");
+            assert!(refused.json["errors"].to_string().contains(says), "{}", refused.json);
+        }
     });
 }

@@ -15,7 +15,19 @@ use serde_json::{Value as Json, json};
 
 use crate::support::{Caller, Db, Person, on, on_both};
 
-const NAMES: [&str; 8] = ["Acme", "acme corp", "ACME Ltd", "Ätna", "ätna", "北京公司", "Zed \"q\" \\ %_", "Ａcme"];
+const NAMES: [&str; 11] = [
+    "Acme",
+    "acme corp",
+    "ACME Ltd",
+    "Ätna",
+    "ätna",
+    "北京公司",
+    "Zed \"q\" \\ %_",
+    "Ａcme",
+    "МОСКВА",
+    "Москва 2",
+    "Ωmega",
+];
 const AMOUNTS: [(&str, &str); 7] = [
     ("1000", "USD"),
     ("1000", "JPY"),
@@ -77,7 +89,7 @@ fn condition(dice: &mut Dice) -> String {
         1 => format!("name IN [{}, {}]", text(dice), text(dice)),
         2 => {
             let function = dice.pick(&["contains", "starts_with"]);
-            let part = dice.pick(&["acme", "CM", "ä", "北", "", "%", "\\\\", "z"]);
+            let part = dice.pick(&["acme", "CM", "ä", "Ä", "СКВ", "москва", "ωM", "北", "", "%", "\\\\", "z"]);
             return format!("{function}({relation}name, \"{part}\")");
         }
         3 => format!("grade {}", dice.pick(&["= \"A\"", "!= \"A\"", "IS NULL", "IS NOT NULL", "> \"A\""])),
@@ -153,9 +165,9 @@ fn check_holds(check: &Check, value: &Json) -> bool {
     let is = |literal: &Literal, wanted: &[std::cmp::Ordering]| {
         compared(value, literal).is_some_and(|order| wanted.contains(&order))
     };
-    let folded = || value.as_str().unwrap().to_ascii_lowercase();
+    let folded = || value.as_str().unwrap().to_lowercase();
     match check {
-        Check::Has(Literal::Text(part)) if value.is_string() => folded().contains(&part.to_ascii_lowercase()),
+        Check::Has(Literal::Text(part)) if value.is_string() => folded().contains(&part.to_lowercase()),
         Check::Eq(literal) | Check::Has(literal) => is(literal, &[Equal]),
         Check::Ne(literal) => is(literal, &[Less, Greater]),
         Check::Lt(literal) => is(literal, &[Less]),
@@ -164,8 +176,8 @@ fn check_holds(check: &Check, value: &Json) -> bool {
         Check::Gte(literal) => is(literal, &[Greater, Equal]),
         Check::In(literals) => literals.iter().any(|literal| is(literal, &[Equal])),
         Check::Between([low, high]) => is(low, &[Greater, Equal]) && is(high, &[Less, Equal]),
-        Check::Contains(part) => folded().contains(&part.to_ascii_lowercase()),
-        Check::StartsWith(part) => folded().starts_with(&part.to_ascii_lowercase()),
+        Check::Contains(part) => folded().contains(&part.to_lowercase()),
+        Check::StartsWith(part) => folded().starts_with(&part.to_lowercase()),
         Check::IsNull => false,
         Check::IsNotNull => true,
     }

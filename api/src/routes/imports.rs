@@ -61,7 +61,8 @@ struct ImportSpec {
     encoding: Option<String>,
     /// `insert` (default), `update` or `upsert`.
     mode: Option<String>,
-    /// Unique field by which rows find their record; with update and upsert.
+    /// Field by which rows find their record, `id` or any that no two records share, the tenant's own among them
+    /// (`custom.code`); several with commas where they are unique together. With update and upsert.
     #[schema(rename = "match", example = "external_id")]
     r#match: Option<String>,
     /// Field -> what it is made of. Parts of a field are dotted (`amount.currency`); a bare amount is in the tenant's base

@@ -40,7 +40,7 @@ pub use self::{
     token::Claims,
 };
 
-pub(crate) use self::{grants::within as misplaced, one_time::forget as forget_tokens};
+pub(crate) use self::{grants::within as misplaced, one_time::forget as forget_tokens, session::forget_user};
 
 /// What can be done to a kind. Rights are written `kind:verb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]

@@ -204,6 +204,26 @@ async fn forget_expired(unit: &Unit<'_>, user: Uuid) -> Result<()> {
     execute(unit, sql, [unit.cx.tenant.id.into(), user.into(), unit.now.into()]).await
 }
 
+/// Removes everything by which the user was known to be themselves.
+///
+/// # Errors
+/// The database.
+pub(crate) async fn forget_user(unit: &Unit<'_>, user: Uuid) -> Result<()> {
+    let sessions = "session_id in (select id from session where tenant_id = $1 and user_id = $2)";
+    for (table, these) in [
+        ("refresh_token", sessions),
+        ("session", "user_id = $2"),
+        ("one_time_token", "user_id = $2"),
+        ("api_key", "user_id = $2"),
+        ("credential", "user_id = $2"),
+    ] {
+        let sql = format!("delete from {table} where tenant_id = $1 and {these}");
+        execute(unit, &sql, [unit.cx.tenant.id.into(), user.into()]).await?;
+    }
+    unit.changes_access();
+    Ok(())
+}
+
 /// Ends one session (`column` is `id`) or all of a user (`user_id`), with everything that was issued in it.
 pub(super) async fn end(unit: &Unit<'_>, column: &'static str, id: Uuid) -> Result<()> {
     let sql = format!("update session set ended_at = $3 where tenant_id = $1 and {column} = $2 and ended_at is null");

@@ -33,7 +33,7 @@ mod selection;
 mod shape;
 mod sort;
 mod store;
-mod upsert;
+pub mod upsert;
 mod visible;
 mod write;
 

@@ -60,6 +60,8 @@ pub trait Record:
     const PERSONAL: &'static [&'static str] = &[];
     /// References to people that the personal fields of a record are about: it is erased with them.
     const ABOUT: &'static [&'static str] = &[];
+    /// Field and value without which a live record is not erased: whoever still works here is not.
+    const ERASED_ONCE: Option<(&'static str, &'static str)> = None;
     /// A write may change what users may do, or the tenant's kinds: whatever is remembered of them is forgotten.
     const AFFECTS_ACCESS: bool = false;
     /// Column -> kind it refers to, beside `owner_id` and `created_by` (users).

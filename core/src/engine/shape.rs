@@ -76,6 +76,8 @@ pub struct Shape {
     pub personal: &'static [&'static str],
     /// See [`Record::ABOUT`].
     pub about: &'static [&'static str],
+    /// See [`Record::ERASED_ONCE`].
+    pub erased_once: Option<(&'static str, &'static str)>,
     pub columns: Vec<Column>,
     pub fields: Vec<Field>,
     /// Sets of fields whose values no two live records share.
@@ -127,6 +129,7 @@ impl Shape {
             parent: R::PARENT,
             personal: R::PERSONAL,
             about: R::ABOUT,
+            erased_once: R::ERASED_ONCE,
             columns,
             fields,
             unique,

@@ -48,27 +48,34 @@ pub(super) async fn resolve(unit: &Unit<'_>, shape: &Shape, steps: Vec<(usize, S
             (Op::Update | Op::Delete, None) => {
                 resolved.push((index, Err(Error::internal("a step that was read has an id", "it has none"))));
             }
-            (Op::Upsert, _) => match key(shape, &by, &data) {
-                Ok(key) => looks.entry(by).or_default().push((index, key, data)),
-                Err(violations) => resolved.push((index, Err(Error::Invalid(violations)))),
+            (Op::Upsert, _) => match finds(shape, &by) {
+                Err(detail) => {
+                    let violation = Violation { pointer: "/by".to_owned(), code: Code::InvalidValue, detail };
+                    resolved.push((index, Err(Error::Invalid(vec![violation]))));
+                }
+                Ok(()) => match key(shape, &by, &data) {
+                    Ok(key) => looks.entry(by).or_default().push((index, key, data)),
+                    Err(violations) => {
+                        let within = |of: Violation| Violation { pointer: format!("/data{}", of.pointer), ..of };
+                        resolved.push((index, Err(Error::Invalid(violations.into_iter().map(within).collect()))));
+                    }
+                },
             },
         }
     }
     for (by, wanted) in looks {
-        let mut found = HashMap::new();
-        for part in wanted.chunks(KEYS_PER_STATEMENT) {
-            found.extend(find(unit, shape, &by, part.iter().map(|(_, key, _)| key)).await?);
-        }
+        let keys: Vec<_> = wanted.iter().map(|(_, key, _)| key).collect();
+        let found = find(unit, shape, &by, &keys).await?;
         for (index, key, data) in wanted {
-            resolved.push((index, Ok(operation(shape, found.get(&key).copied(), data))));
+            resolved.push((index, Ok(operation(shape, found.get(&key).copied(), data, Since::default()))));
         }
     }
     resolved.sort_by_key(|(index, _)| *index);
     Ok(resolved)
 }
 
-fn operation(shape: &Shape, id: Option<Uuid>, mut data: Map<String, Json>) -> (Effect, Operation) {
-    let since = Since::default();
+/// What is written where the record was found, or not.
+pub fn operation(shape: &Shape, id: Option<Uuid>, mut data: Map<String, Json>, since: Since) -> (Effect, Operation) {
     match id {
         None => (Effect::Created, Operation::Create { data, since }),
         Some(id) => {
@@ -79,19 +86,32 @@ fn operation(shape: &Shape, id: Option<Uuid>, mut data: Map<String, Json>) -> (E
     }
 }
 
-/// The values of the fields in `by`, as they are stored.
-fn key(shape: &Shape, by: &[String], data: &Map<String, Json>) -> Result<Vec<Value>, Vec<Violation>> {
-    let named = |name: &&str| by.iter().any(|given| given == name);
-    let seen = || shape.unique.iter().filter(|set| !set.iter().any(|name| shape.hides(name)));
-    let own = || shape.custom.active().filter(|own| own.unique).map(|own| own.field.name.as_str());
-    let known = seen().any(|set| set.len() == by.len() && set.iter().all(named));
-    if !known && !own().any(|name| [name] == by) {
-        let sets: Vec<_> = seen().map(|set| set.join(" + ")).chain(own().map(str::to_owned)).collect();
-        let detail = format!("no two {} differ by {}; possible: {}", shape.plural, by.join(" + "), sets.join(", "));
-        return Err(vec![Violation { pointer: "/by".to_owned(), code: Code::InvalidValue, detail }]);
+/// Sets of fields by which a record can be found, as far as the caller may read them: each tells all records apart.
+pub fn keys(shape: &Shape) -> Vec<Vec<&str>> {
+    let readable = shape.unique.iter().filter(|set| !set.iter().any(|name| shape.hides(name)));
+    let own = shape.custom.active().filter(|own| own.unique).map(|own| vec![own.field.name.as_str()]);
+    [vec!["id"]].into_iter().chain(readable.map(|set| set.to_vec())).chain(own).collect()
+}
+
+/// Whether these fields are such a set, in any order.
+///
+/// # Errors
+/// What is possible, for people.
+pub fn finds(shape: &Shape, by: &[String]) -> Result<(), String> {
+    let keys = keys(shape);
+    if keys.iter().any(|set| set.len() == by.len() && set.iter().all(|name| by.iter().any(|given| given == name))) {
+        return Ok(());
     }
+    let sets: Vec<_> = keys.iter().map(|set| set.join(" + ")).collect();
+    Err(format!("no two {} differ by {}; possible: {}", shape.plural, by.join(" + "), sets.join(", ")))
+}
+
+/// The values of the fields in `by`, as they are stored.
+///
+/// # Errors
+/// Each that is missing or that its field cannot have.
+pub fn key(shape: &Shape, by: &[String], data: &Map<String, Json>) -> Result<Vec<Value>, Vec<Violation>> {
     let (mut key, mut broken) = (Vec::new(), Vec::new());
-    let within = |violation: Violation| Violation { pointer: format!("/data{}", violation.pointer), ..violation };
     for field in by.iter().filter_map(|name| shape.any_field(name)) {
         let own = field.custom_key().and_then(|key| shape.custom.get(key));
         let value = match own {
@@ -99,24 +119,40 @@ fn key(shape: &Shape, by: &[String], data: &Map<String, Json>) -> Result<Vec<Val
             None => data.get(&field.name),
         };
         match (value.filter(|value| !value.is_null()), own) {
-            (None, _) => broken.push(within(field.violation(Code::Required, "is required: the record is found by it"))),
+            (None, _) => broken.push(field.violation(Code::Required, "is required: the record is found by it")),
             (Some(value), None) => match field.decode(value) {
                 Ok(cells) => {
                     key.extend(cells.iter().zip(shape.columns_of(field)).map(|(c, col)| bind_cell(c, &col.kind)));
                 }
-                Err(violation) => broken.push(within(violation)),
+                Err(violation) => broken.push(violation),
             },
             (Some(value), Some(own)) => match own.read(value) {
                 Ok(stored) => key.push(own.only(&stored).into()),
-                Err(violation) => broken.push(within(violation)),
+                Err(violation) => broken.push(violation),
             },
         }
     }
     if broken.is_empty() { Ok(key) } else { Err(broken) }
 }
 
-/// Which records the caller sees have these keys.
-async fn find<'k>(
+/// Which records the caller sees have these keys. One statement for up to 500 of them.
+///
+/// # Errors
+/// The database.
+pub async fn find(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    by: &[String],
+    keys: &[&Vec<Value>],
+) -> Result<HashMap<Vec<Value>, Uuid>> {
+    let mut found = HashMap::new();
+    for part in keys.chunks(KEYS_PER_STATEMENT) {
+        found.extend(found_among(unit, shape, by, part.iter().copied()).await?);
+    }
+    Ok(found)
+}
+
+async fn found_among<'k>(
     unit: &Unit<'_>,
     shape: &Shape,
     by: &[String],

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     context::{Tenant, Unit},
-    engine::{FieldAccess, Operation, Resource, Verdict},
+    engine::{Operation, Resource, Verdict, upsert},
     error::{Code, Error, Result},
     jobs::RowError,
 };
@@ -90,10 +90,17 @@ impl Settled {
     }
 }
 
-/// A draft ready to be written, with what it is matched by.
+/// A draft ready to be written, with the values it is matched by.
 struct Ready {
     draft: Draft,
-    key: Option<(Value, String)>,
+    key: Option<Vec<Value>>,
+}
+
+impl Ready {
+    /// The key as rows that are put off keep it.
+    fn text(&self) -> Option<String> {
+        self.key.as_ref().map(|values| values.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl Batch<'_> {
@@ -120,18 +127,17 @@ impl Batch<'_> {
     /// What each draft is matched by; one without is refused.
     fn keyed(&self, drafts: Vec<Draft>) -> Vec<Ready> {
         let shape = self.resource.shape();
-        let field = self.spec.matching.as_deref().and_then(|name| shape.field(name));
         let keyed = drafts.into_iter().map(|mut draft| {
-            let Some(field) = field else { return Ready { draft, key: None } };
-            let key = match draft.data.get(&field.name) {
-                Some(value) if !value.is_null() => lookup::stored(shape, field, value),
-                _ => Err("is empty, and records are matched by it".to_owned()),
-            };
-            let known = draft.errors.iter().any(|error| error.field.as_deref() == Some(&field.name));
-            if let (Err(detail), Some(target), false) =
-                (&key, self.spec.targets.iter().find(|t| t.name == field.name), known)
-            {
-                draft.refuse(self.spec, target, Code::InvalidValue, detail.as_str());
+            if self.spec.matching.is_empty() {
+                return Ready { draft, key: None };
+            }
+            let key = upsert::key(shape, &self.spec.matching, &draft.data);
+            for violation in key.as_ref().err().into_iter().flatten() {
+                let name = violation.pointer.trim_start_matches('/').replace('/', ".");
+                let known = draft.errors.iter().any(|error| error.field.as_deref() == Some(name.as_str()));
+                if let Some(target) = self.spec.targets.iter().find(|t| t.name == name && !known) {
+                    draft.refuse(self.spec, target, violation.code, violation.detail.as_str());
+                }
             }
             Ready { draft, key: key.ok() }
         });
@@ -142,14 +148,13 @@ impl Batch<'_> {
     async fn hold_back(&self, rows: Vec<Ready>, outcome: &mut Outcome) -> Result<Vec<Ready>> {
         let mut held: HashMap<String, i64> = HashMap::new();
         if self.waiting > 0 && self.hopes {
-            let keys: Vec<String> =
-                rows.iter().filter_map(|row| row.key.as_ref().map(|(_, text)| text.clone())).collect();
+            let keys: Vec<String> = rows.iter().filter_map(Ready::text).collect();
             held = deferred::first_lines(self.unit, self.job, &keys).await?;
         }
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
             let line = i64::try_from(row.draft.line).unwrap_or(i64::MAX);
-            let key = row.key.as_ref().map(|(_, text)| text.clone());
+            let key = row.text();
             let behind = key.as_ref().and_then(|key| held.get(key)).is_some_and(|first| *first < line);
             if !row.draft.errors.is_empty() {
                 outcome.refuse(row, Vec::new());
@@ -176,29 +181,24 @@ impl Batch<'_> {
     /// Writes in slices in which no two rows are about the same record: the later sees what the earlier wrote.
     async fn write(&self, rows: Vec<Ready>, outcome: &mut Outcome) -> Result<()> {
         let shape = self.resource.shape();
-        let field = self.spec.matching.as_deref().and_then(|name| shape.field(name));
-        let keys: HashSet<Value> =
-            rows.iter().filter_map(|row| row.key.as_ref().map(|(value, _)| value.clone())).collect();
-        let mut known = match field {
-            Some(field) => lookup::find(self.unit, shape, field, keys).await?,
-            None => HashMap::new(),
-        };
+        let keys: HashSet<&Vec<Value>> = rows.iter().filter_map(|row| row.key.as_ref()).collect();
+        let mut known =
+            upsert::find(self.unit, shape, &self.spec.matching, &keys.into_iter().collect::<Vec<_>>()).await?;
         let mut tried: HashSet<String> = HashSet::new();
-        if self.spec.dry_run && field.is_some() {
-            let keys: Vec<String> =
-                rows.iter().filter_map(|row| row.key.as_ref().map(|(_, text)| text.clone())).collect();
+        if self.spec.dry_run && !self.spec.matching.is_empty() {
+            let keys: Vec<String> = rows.iter().filter_map(Ready::text).collect();
             tried.extend(deferred::seen(self.unit, self.job, "match_key", &keys).await?);
         }
         let mut slice: Vec<(Ready, Operation)> = Vec::with_capacity(rows.len());
-        let mut inside: HashSet<Value> = HashSet::new();
+        let mut inside: HashSet<Vec<Value>> = HashSet::new();
         for row in rows {
-            if row.key.as_ref().is_some_and(|(key, _)| inside.contains(key)) {
+            if row.key.as_ref().is_some_and(|key| inside.contains(key)) {
                 self.flush(std::mem::take(&mut slice), &mut known, &tried, outcome).await?;
                 inside.clear();
             }
-            let id = row.key.as_ref().and_then(|(key, _)| known.get(key)).and_then(|ids| ids.first()).copied();
+            let id = row.key.as_ref().and_then(|key| known.get(key)).copied();
             if let Some(operation) = self.operation(&row, id, &tried) {
-                inside.extend(row.key.as_ref().map(|(key, _)| key.clone()));
+                inside.extend(row.key.clone());
                 slice.push((row, operation));
             } else {
                 let error = self.unmatched(&row);
@@ -210,29 +210,24 @@ impl Batch<'_> {
 
     /// `None` where the row's record must be there and is not.
     fn operation(&self, row: &Ready, id: Option<Uuid>, tried: &HashSet<String>) -> Option<Operation> {
-        let (mut data, since) = (row.draft.data.clone(), row.draft.since);
-        let Some(id) = id else {
-            let before = row.key.as_ref().is_some_and(|(_, key)| tried.contains(key));
-            return Some(Operation::Create { data, since }).filter(|_| self.spec.mode != Mode::Update || before);
-        };
-        for target in self.spec.targets.iter().filter(|t| t.access == FieldAccess::Create) {
-            data.remove(&target.field);
-        }
-        Some(Operation::Update { id, version: None, data, since })
+        let there =
+            id.is_some() || self.spec.mode != Mode::Update || row.text().is_some_and(|key| tried.contains(&key));
+        let written = || upsert::operation(self.resource.shape(), id, row.draft.data.clone(), row.draft.since);
+        there.then(|| written().1)
     }
 
     fn unmatched(&self, row: &Ready) -> RowError {
-        let by = self.spec.matching.as_deref().unwrap_or_default();
-        let detail = format!("there is no {} with this {by}", self.spec.kind);
+        let by = self.spec.matching.first().map_or("", String::as_str);
+        let detail = format!("there is no {} with this {}", self.spec.kind, self.spec.matching.join(" and "));
         let column = self.spec.targets.iter().find(|t| t.name == by).and_then(Target::column);
-        let value = row.key.as_ref().map(|(_, text)| text.as_str());
+        let value = column.and_then(|column| text(self.spec, &row.draft.cells, column));
         RowError::error(row.draft.line, Code::NotFound, detail).at(by, column, value)
     }
 
     async fn flush(
         &self,
         slice: Vec<(Ready, Operation)>,
-        known: &mut HashMap<Value, Vec<Uuid>>,
+        known: &mut HashMap<Vec<Value>, Uuid>,
         tried: &HashSet<String>,
         outcome: &mut Outcome,
     ) -> Result<()> {
@@ -245,17 +240,15 @@ impl Batch<'_> {
         for ((row, new), verdict) in rows.into_iter().zip(new).zip(verdicts) {
             match verdict {
                 Ok(written) => {
-                    let again = row.key.as_ref().is_some_and(|(_, key)| tried.contains(key));
+                    let again = row.text().is_some_and(|key| tried.contains(&key));
                     match (new && !again, written.changed) {
                         (true, _) => outcome.tally.created += 1,
                         (false, true) => outcome.tally.updated += 1,
                         (false, false) => outcome.tally.unchanged += 1,
                     }
-                    if let Some((key, _)) = &row.key {
-                        known.insert(key.clone(), vec![written.id]);
-                    }
+                    known.extend(row.key.clone().map(|key| (key, written.id)));
                     let provides = self.provides(&row.draft.data);
-                    outcome.accept(self, row, provides);
+                    outcome.accept(self, &row, provides);
                 }
                 Err(Error::Database(source)) => return Err(Error::Database(source)),
                 Err(error) => {
@@ -283,12 +276,12 @@ impl Outcome {
     fn refuse(&mut self, row: Ready, more: Vec<RowError>) {
         self.tally.rows += 1;
         self.tally.failed += 1;
-        self.settled.keys.extend(row.key.map(|(_, key)| key));
+        self.settled.keys.extend(row.text());
         self.errors.extend(row.draft.errors);
         self.errors.extend(more);
     }
 
-    fn accept(&mut self, batch: &Batch<'_>, row: Ready, provides: Option<String>) {
+    fn accept(&mut self, batch: &Batch<'_>, row: &Ready, provides: Option<String>) {
         let (spec, draft) = (batch.spec, &row.draft);
         self.tally.rows += 1;
         for (column, cell) in spec.columns.iter().zip(&draft.cells) {
@@ -305,7 +298,7 @@ impl Outcome {
         let warnings = draft.warnings(spec, &batch.unit.cx.tenant);
         self.tally.warnings += warnings.len() as u64;
         self.errors.extend(warnings);
-        let key = row.key.map(|(_, key)| key);
+        let key = row.text();
         self.settled.values.extend(provides.clone());
         self.settled.keys.extend(key.clone());
         self.settled.accepted.push((draft.line, provides, key));

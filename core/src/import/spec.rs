@@ -17,7 +17,7 @@ use super::{
 use crate::{
     access::{self, Verb},
     context::Context,
-    engine::{FieldAccess, Shape, merge_patch, visible},
+    engine::{FieldAccess, Shape, merge_patch, upsert, visible},
     error::{Code, Error, Result, Violation, unknown},
     records::import_mapping,
 };
@@ -44,8 +44,8 @@ pub struct Spec {
     pub sheet: Option<String>,
     pub encoding: &'static Encoding,
     pub mode: Mode,
-    /// Field whose value finds the record that a row is about; none for inserts.
-    pub matching: Option<String>,
+    /// Fields whose values find the record that a row is about, as those of an upsert do; none for inserts.
+    pub matching: Vec<String>,
     /// What each mapped field is made of, in the order of their names.
     pub targets: Vec<Target>,
     /// Columns the mapping reads, in the order of their names. Cells are kept in this order.
@@ -260,28 +260,25 @@ fn matching(
     mode: Mode,
     targets: &[Target],
     wrong: &mut Wrong,
-) -> Option<String> {
-    let mut refuse = |code, detail: String| {
-        wrong.add("/match", code, detail);
-        None
+) -> Vec<String> {
+    let possible = || upsert::keys(shape).iter().map(|set| set.join(",")).collect::<Vec<_>>().join("; ");
+    let by: Vec<String> = match given.get("match") {
+        Some(names) => names.as_str().unwrap_or_default().split(',').map(|name| name.trim().to_owned()).collect(),
+        None => Vec::new(),
     };
-    let unique = || shape.unique.iter().filter_map(|set| if let [one] = set { Some(*one) } else { None }).chain(["id"]);
-    let list = || unique().collect::<Vec<_>>().join(", ");
-    match (given.get("match"), mode) {
-        (None, Mode::Insert) => None,
-        (None, _) => refuse(Code::Required, format!("is required to find records: one of {}", list())),
-        (Some(_), Mode::Insert) => refuse(Code::InvalidValue, "is of no use with mode insert".to_owned()),
-        (Some(field), _) => {
-            let field = field.as_str().unwrap_or_default();
-            if !unique().any(|one| one == field) {
-                refuse(Code::InvalidValue, format!("must be a field that is unique: one of {}", list()))
-            } else if !targets.iter().any(|t| t.name == field) {
-                refuse(Code::InvalidValue, format!("`{field}` must be mapped, to be matched"))
-            } else {
-                Some(field.to_owned())
-            }
-        }
+    let unmapped = by.iter().find(|name| !targets.iter().any(|target| target.name == **name));
+    let refused = match (mode, by.is_empty(), upsert::finds(shape, &by), unmapped) {
+        (Mode::Insert, true, ..) => None,
+        (Mode::Insert, false, ..) => Some((Code::InvalidValue, "is of no use with mode insert".to_owned())),
+        (_, true, ..) => Some((Code::Required, format!("is required to find records: one of {}", possible()))),
+        (_, _, Err(detail), _) => Some((Code::InvalidValue, detail)),
+        (_, _, _, Some(name)) => Some((Code::InvalidValue, format!("`{name}` must be mapped, to be matched"))),
+        (_, _, Ok(()), None) => None,
+    };
+    if let Some((code, detail)) = refused {
+        wrong.add("/match", code, detail);
     }
+    by
 }
 
 fn of_columns<'a>(

@@ -170,6 +170,8 @@ impl Record for Entity {
     const UNIQUE: &'static [&'static [&'static str]] = &[&["email"]];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("role", "rep"), ("state", "active")];
     const SEARCH: &'static [&'static str] = &["name", "email", "phone_extension"];
+    const PERSONAL: &'static [&'static str] = &["email", "name", "phone_extension", "hired_on"];
+    const ERASED_ONCE: Option<(&'static str, &'static str)> = Some(("state", "suspended"));
 
     fn example() -> Json {
         json!({"email": "ann@example.com", "name": "Ann Archer", "role": "rep", "time_zone": "Europe/Berlin"})

@@ -22,19 +22,26 @@ pub(super) fn describe(shape: &Shape, title: &str, paths: &mut Map<String, Json>
 
 fn erase(shape: &Shape) -> Json {
     let name = words(&shape.name);
+    let once = shape.erased_once.map_or_else(String::new, |(field, value)| {
+        format!(" A living one is erased once its `{field}` is `{value}`; before, the answer is 409.")
+    });
     let text = format!(
         "Empties what says who the {name} is and what is known of them: in the record, living or deleted, in what was merged \
          into it, in interactions about it, in the change log, in rows that imports refused and in answers kept for an \
          Idempotency-Key; a failed job that would bring the person back cannot be tried again. Ids, times, amounts and \
          references stay. The job's `result` counts what was emptied, and names where some of the texts are still found. There is no way \
-         back. Needs `{}:delete` and `job:read` too.",
+         back.{once} Needs `{}:delete` and `job:read` too.",
         shape.name
     );
     let id = format!("erase_{}", shape.name);
     let mut operation = operation(shape, Verb::Delete, &id, &format!("Erase one {name}"), &text);
     set(&mut operation, "x-right", "person:erase");
     set(&mut operation, "parameters", json!([parameter("id")]));
-    set(&mut operation, "responses", failing(accepted(), &["400", "401", "403", "404", "422", "429", "500", "503"]));
+    set(
+        &mut operation,
+        "responses",
+        failing(accepted(), &["400", "401", "403", "404", "409", "422", "429", "500", "503"]),
+    );
     operation
 }
 

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub use self::proof::Found;
 use super::{
-    Column, Shape,
+    Column, FieldType, Shape,
     cell::json_cell,
     custom::{CUSTOM, forget_records},
     history, read_cell, search, store,
@@ -36,6 +36,8 @@ use crate::{
 
 /// What stands where a value may not be missing.
 const ERASED: &str = "erased";
+/// The domain of addresses that stand where one may not be missing (RFC 2606: nobody has it).
+const NOWHERE: &str = "@erased.invalid";
 /// Records that one erasure takes along.
 const MOST: usize = 10_000;
 
@@ -65,16 +67,25 @@ pub fn erasable(shape: &Shape) -> bool {
 }
 
 /// # Errors
-/// `NotFound`: there is no such record that the actor may change, living or deleted.
+/// `NotFound`: there is no such record that the actor may change, living or deleted; `Conflict`: it is not yet time for it
+/// ([`Record::ERASED_ONCE`](super::Record::ERASED_ONCE)).
 pub async fn there(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<()> {
     let table = shape.table();
+    let over = shape.erased_once.map(|(name, value)| col(name).eq(value).or(col("deleted_at").is_not_null()));
     let select = Query::select()
-        .column(Alias::new("id"))
+        .expr(over.unwrap_or_else(|| Expr::val(true)))
         .from(table.clone())
         .cond_where(writable(unit.cx, shape, &table.into_iden()))
         .and_where(col("id").eq(id))
         .take();
-    unit.txn.query_one(&select).await?.map(drop).ok_or_else(|| Error::not_found(&shape.name, id))
+    let row = unit.txn.query_one(&select).await?.ok_or_else(|| Error::not_found(&shape.name, id))?;
+    match shape.erased_once {
+        Some((field, value)) if !row.try_get_by_index::<bool>(0)? => {
+            let detail = format!("{} {id} is erased once its `{field}` is `{value}`", shape.name);
+            Err(Error::conflict(Code::InvalidState, detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Erases the person that the record is about, whether it lives or was deleted.
@@ -148,7 +159,7 @@ async fn leading(unit: &Unit<'_>, other: &Shape, kind: &str, ids: &[Uuid], colum
     for name in other.about {
         let Some(field) = other.stored_field(name) else { continue };
         let here = match &field.kind {
-            super::FieldType::Reference(target) => **target == *kind,
+            FieldType::Reference(target) => **target == *kind,
             _ => other.column("subject_kind").is_some(),
         };
         if here {
@@ -172,26 +183,27 @@ async fn leading(unit: &Unit<'_>, other: &Shape, kind: &str, ids: &[Uuid], colum
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
-/// The columns that are emptied.
-fn personal(shape: &Shape) -> impl Iterator<Item = (usize, &Column)> {
+/// The columns that are emptied, and what each reads then.
+fn personal(shape: &Shape) -> impl Iterator<Item = (usize, &Column, Json)> {
     let fields = shape.personal.iter().copied().chain(["external_id", CUSTOM]);
-    let columns = fields.filter_map(|name| shape.stored_field(name)).flat_map(|field| field.columns.iter());
-    columns.filter_map(|i| Some((*i, shape.columns.get(*i)?)))
-}
-
-/// What a column reads that has been emptied.
-fn emptied(column: &Column) -> Json {
-    match column.kind {
-        _ if column.nullable => Json::Null,
-        ColumnType::Json | ColumnType::JsonBinary => json!({}),
-        _ => ERASED.into(),
-    }
+    let columns =
+        fields.filter_map(|name| shape.stored_field(name)).flat_map(|f| f.columns.iter().map(|i| (*i, &f.kind)));
+    columns.filter_map(|(i, kind)| {
+        let column = shape.columns.get(i)?;
+        let emptied = match (&column.kind, kind) {
+            _ if column.nullable => Json::Null,
+            (ColumnType::Json | ColumnType::JsonBinary, _) => json!({}),
+            (_, FieldType::Email) => format!("{ERASED}{NOWHERE}").into(),
+            _ => ERASED.into(),
+        };
+        Some((i, column, emptied))
+    })
 }
 
 /// Empties what the log keeps of the records, and collects it.
 async fn log(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<String>) -> Result<u64> {
-    let columns: Vec<_> = personal(shape).map(|(_, column)| column).collect();
-    let patch: Map<_, _> = columns.iter().map(|column| (column.name.clone(), emptied(column))).collect();
+    let patch: Map<_, _> = personal(shape).map(|(_, column, emptied)| (column.name.clone(), emptied)).collect();
+    let columns: Vec<_> = patch.keys().cloned().collect();
     let patch = Json::Object(patch).to_string();
     let mut changes = 0;
     for part in ids.chunks(store::ROWS_PER_STATEMENT) {
@@ -205,7 +217,7 @@ async fn log(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTreeSet<
             Query::select().column(Alias::new("before")).from(Alias::new("change")).cond_where(these.clone()).take();
         for row in unit.txn.query_all(&select).await? {
             let before: Json = row.try_get_by_index(0)?;
-            columns.iter().filter_map(|column| before.get(&column.name)).for_each(|value| collect(value, texts));
+            columns.iter().filter_map(|name| before.get(name)).for_each(|value| collect(value, texts));
         }
         let laid = match unit.cx.backend() {
             DbBackend::Postgres => "(before::jsonb || $1::jsonb)::json",
@@ -247,12 +259,11 @@ async fn records(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTree
             }
             let version = before.get("version").and_then(Json::as_i64).unwrap_or_default() + 1;
             let mut changed = vec!["version".to_owned(), "updated_at".to_owned()];
-            for (i, column) in personal(shape) {
+            for (i, column, emptied) in personal(shape) {
                 collect(before.get(&column.name).unwrap_or(&Json::Null), texts);
-                let (value, told) = (emptied_for(shape, column, id), emptied(column));
                 changed.push(column.name.clone());
-                before.insert(column.name.clone(), told);
-                cells.splice(i..=i, [value]);
+                cells.splice(i..=i, [emptied_for(shape, column, &emptied, id)]);
+                before.insert(column.name.clone(), emptied);
             }
             cells.splice(version_at..=version_at, [version.into()]);
             cells.splice(updated_at..=updated_at, [unit.now.into()]);
@@ -276,12 +287,19 @@ async fn records(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], texts: &mut BTree
 }
 
 /// What is stored: two records must not share it where they may not.
-fn emptied_for(shape: &Shape, column: &Column, id: Uuid) -> Value {
+fn emptied_for(shape: &Shape, column: &Column, emptied: &Json, id: Uuid) -> Value {
     let unique = shape.unique.iter().any(|set| set.contains(&column.name.as_str()));
-    match emptied(column) {
-        Json::String(word) if unique => format!("{word}-{id}").into(),
-        value => super::bind_cell(&value, &column.kind),
+    match emptied {
+        Json::String(word) if unique => word.replacen(ERASED, &format!("{ERASED}-{id}"), 1).into(),
+        value => super::bind_cell(value, &column.kind),
     }
+}
+
+/// Whether the text is one of those that stand for what was erased.
+fn is_emptied(text: &str) -> bool {
+    let word = text.strip_suffix(NOWHERE).unwrap_or(text);
+    let id = word.strip_prefix(ERASED).and_then(|rest| rest.strip_prefix('-'));
+    word == ERASED || id.is_some_and(|id| id.parse::<Uuid>().is_ok())
 }
 
 /// The texts anywhere in a value.
@@ -297,5 +315,5 @@ fn collect(value: &Json, texts: &mut BTreeSet<String>) {
 /// Whether finding the text somewhere says anything: `Ann` stands in `planned`, two Chinese characters are a name.
 fn distinct(text: &str) -> bool {
     let length = text.chars().count();
-    text != ERASED && (length >= 5 || (length >= 2 && !text.is_ascii()))
+    !is_emptied(text) && (length >= 5 || (length >= 2 && !text.is_ascii()))
 }

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Any, Call, Check, Filter, Function, Literal,
     call::Asked,
+    case,
     money::Columns,
     value::{Wrong, bind, plain},
 };
@@ -280,17 +281,23 @@ impl Compiler<'_> {
         }
     }
 
-    /// Where `part` begins in the text, from 1; 0 where it does not. `lower` of SQLite, and of PostgreSQL under the
-    /// collation "C", changes ASCII letters only: the same on both.
+    /// Where `part` begins in the text, from 1; 0 where it does not, in either case. `lower` of SQLite, and of PostgreSQL
+    /// under the collation "C", changes ASCII letters only: the same on both.
     fn position(&self, kind: &FieldType, column: Expr, part: &str) -> Result<Expr, Wrong> {
         if !is_text(kind) {
             return Err((Code::WrongType, "is not a text".to_owned()));
         }
-        let part = Expr::val(plain(part)?.to_ascii_lowercase());
-        Ok(match self.cx.backend() {
-            DbBackend::Postgres => Expr::cust_with_exprs(r#"strpos(lower($1 COLLATE "C"), $2)"#, [column, part]),
-            _ => Func::cust(Alias::new("instr")).arg(Func::lower(column)).arg(part).into(),
-        })
+        let part = case::folded(plain(part)?);
+        let letters = case::counterparts(&part);
+        if letters.len() > case::MOST {
+            let detail = format!("looks for more than {} different letters beyond ASCII", case::MOST);
+            return Err((Code::QueryTooExpensive, detail));
+        }
+        let (lower, name) = match self.cx.backend() {
+            DbBackend::Postgres => (Expr::cust_with_exprs(r#"lower($1 COLLATE "C")"#, [column]), "strpos"),
+            _ => (Func::lower(column).into(), "instr"),
+        };
+        Ok(Func::cust(Alias::new(name)).arg(case::replaced(lower, &letters)).arg(Expr::val(part)).into())
     }
 
     fn missing(&self, place: &Place<'_>, name: &str) -> Wrong {

@@ -35,8 +35,8 @@
 //!   to it: `any(account.contacts, ..)`. To-one or to-many, at most two relations are followed in a row.
 //! * Logic has two values. A comparison with null is false, and its `NOT` is true. A path is null where any step is.
 //! * Dates, instants and ids are strings. Texts compare by bytes.
-//! * `contains` and `starts_with` take ASCII letters in either case as equal and compare everything else exactly: the
-//!   widest rule that SQLite and PostgreSQL share without an index of their own. `name : "x"` is `contains(name, "x")`
+//! * `contains` and `starts_with` take letters in either case as equal, where each is the other's only counterpart (`ä` and
+//!   `Ä`, `и` and `И`; not `ß`), and compare everything else exactly. `name : "x"` is `contains(name, "x")`
 //!   for a text, an address or a number to reach someone, and `=` for everything else.
 //! * Money compares a bare number with each row's own amount, `1000` with 1000 yuan and 1000 yen alike; `1000 CNY`
 //!   takes only rows in that currency. `amount.currency` is a text.
@@ -48,6 +48,7 @@
 //!   list keep the moment of the first one.
 
 mod call;
+mod case;
 mod compile;
 mod json;
 mod lex;
