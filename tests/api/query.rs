@@ -498,3 +498,22 @@ async fn assert_plan(cx: &Context, shape: &Shape, query: &ListQuery, wanted: &st
     let plan = plan.join("; ");
     assert!(plan.contains(wanted) && !plan.contains("TEMP B-TREE"), "{query:?}: {plan}");
 }
+
+#[test]
+fn a_text_of_two_alphabets_is_found_in_either_case() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let upper: String = ('Α'..='Ω').chain('А'..='Я').filter(|c| c.is_uppercase()).collect();
+        let lower = upper.to_lowercase().replace('ς', "σ");
+        let made = admin.post("/v1/accounts", json!({"name": upper})).await.expect(201);
+        admin.post("/v1/accounts", json!({"name": upper.replace('Ω', "Ω\u{301}")})).await.expect(201);
+        for filter in [
+            format!("contains(name, \"{lower}\")"),
+            format!("name : \"{lower}\""),
+            format!("starts_with(name, \"{lower}\")"),
+        ] {
+            let found = admin.list("/v1/accounts", &[("filter", &filter)]).await.expect(200);
+            assert_eq!(found.data().iter().map(|row| &row["id"]).collect::<Vec<_>>(), [made.id()], "{filter}");
+        }
+    });
+}

@@ -200,3 +200,42 @@ fn records_of_a_kind_that_an_admin_has_made_are_scored_by_their_own_fields() {
         assert_ne!(first["input_digest"], second["input_digest"], "the plugin has seen the value");
     });
 }
+
+#[test]
+fn custom_money_is_a_fact_in_the_tenants_currency_as_built_in_money_is() {
+    on_both(|server| async move {
+        let (admin, cx) = (server.as_admin().await, server.context(Person::Admin).await);
+        admin
+            .post("/v1/custom-fields", json!({"kind": "account", "name": "budget", "type": "money"}))
+            .await
+            .expect(201);
+        let money = |amount: usize, currency: &str| json!({"amount": amount.to_string(), "currency": currency});
+        let mut ids = Vec::new();
+        for n in 1..=5 {
+            let body = json!({"name": format!("A{n}"), "annual_revenue": money(n * 100, "USD"),
+                "custom": {"budget": money(n * 100, "USD")}});
+            ids.push(admin.post("/v1/accounts", body).await.expect(201).id().to_owned());
+        }
+        let order = |id: &String| json!({"account_id": id, "placed_on": "2026-01-02", "amount": money(5, "USD")});
+        data::write(&cx, "order", ids.iter().map(order).collect()).await;
+        upload(&admin, RFM).await;
+        let mut told = Vec::new();
+        for (key, from) in [("own", "field:custom.budget"), ("built-in", "field:annual_revenue")] {
+            let bindings = json!({"revenue": {"from": from}});
+            install(&admin, json!({"key": key, "plugin": "rfm", "kind": "scorer", "bindings": bindings})).await;
+            run(&admin, json!({"installation": key, "mode": "apply"})).await;
+            let scores = all(&admin, "/v1/scores", &format!("installation.key = \"{key}\""), None).await;
+            let parts = ["subject_id", "value", "contributions", "reasons"];
+            let mut scores: Vec<_> = scores.iter().map(|score| parts.map(|part| score[part].to_string())).collect();
+            scores.sort_unstable();
+            told.push(scores);
+        }
+        assert_eq!((told[0].len(), &told[0]), (5, &told[1]));
+        assert_ne!(told[0][0][1], told[0][4][1], "the amounts make a difference");
+        let euros = json!({"custom": {"budget": money(7, "EUR")}});
+        admin.patch(&format!("/v1/accounts/{}", ids[0]), euros).await.expect(200);
+        let asked = admin.post("/v1/plugin-runs", json!({"installation": "own", "mode": "apply"})).await;
+        let job = ended(&admin, asked).await;
+        assert_eq!((&job["state"], &job["problem"]["code"]), (&json!("failed"), &json!("mixed_currency")));
+    });
+}
