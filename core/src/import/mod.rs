@@ -19,9 +19,12 @@ mod target;
 mod upload;
 mod workbook;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use tokio::task::spawn_blocking;
 
 pub use self::split::LONGEST_ROW;
 use self::{
@@ -69,7 +72,7 @@ impl Work for Import {
 
     async fn run(&self, job: &Running) -> Result<Json> {
         let cx = &job.cx;
-        let spec = Spec::parse(cx, job.input.get("spec").unwrap_or(&Json::Null))?;
+        let spec = Arc::new(Spec::parse(cx, job.input.get("spec").unwrap_or(&Json::Null))?);
         let resource = cx.kind(&spec.kind);
         let resource =
             resource.ok_or_else(|| Error::internal("the spec's kind is of the registry", &*spec.kind))?.clone();
@@ -91,7 +94,7 @@ impl Work for Import {
 /// One process's share of an import.
 struct Pass<'a> {
     job: &'a Running,
-    spec: &'a Spec,
+    spec: &'a Arc<Spec>,
     resource: &'a dyn Resource,
     history: bool,
     total: u64,
@@ -99,14 +102,18 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The rows of the file, in their order. While one page is stored the next is read.
+    /// The rows of the file, in their order. While one page is stored the next is read, on a thread of its own: here it would
+    /// keep the database waiting for its next statement.
     async fn file(&mut self, source: &mut Source<'_>) -> Result<()> {
-        let (spec, tenant) = (self.spec, &self.job.cx.tenant);
+        let (spec, tenant) = (Arc::clone(self.spec), Arc::clone(&self.job.cx.tenant));
         let mut read = async || {
             let rows = source.page(PAGE).await?;
-            let after = rows.last().map(|row| row.after);
-            let page = Page::read(spec, tenant, rows.into_iter().map(|row| (row.line, row.cells)));
-            Ok::<_, Error>(after.map(|after| (after, page)))
+            let Some(after) = rows.last().map(|row| row.after) else { return Ok(None) };
+            let (spec, tenant) = (Arc::clone(&spec), Arc::clone(&tenant));
+            let rows = move || rows.into_iter().map(|row| (row.line, row.cells));
+            let page = spawn_blocking(move || Page::read(&spec, &tenant, rows())).await;
+            let page = page.map_err(|panic| Error::internal("reading rows does not panic", panic))?;
+            Ok::<_, Error>(Some((after, page)))
         };
         let mut next = read().await?;
         while let Some((after, page)) = next {
