@@ -163,6 +163,9 @@ fn a_user_who_has_left_is_erased_with_all_that_let_them_in() {
         let known =
             json!({"name": "Zebulon Quartzmann", "phone_extension": "4711-zq", "email": "zeb@quartzmann.example"});
         admin.patch(&user, known).await.expect(200);
+        let team = admin.post("/v1/teams", json!({"name": "North"})).await.expect(201).id().to_owned();
+        let member = json!({"team_id": team, "user_id": id, "external_id": "Zebulon Quartzmann"});
+        admin.post("/v1/memberships", member).await.expect(201);
         let erase = || admin.request("POST", &format!("{user}/erase"));
         let early = admin.send(erase()).await.expect(409);
         assert_eq!(early.problem(), "invalid_state");
@@ -170,7 +173,7 @@ fn a_user_who_has_left_is_erased_with_all_that_let_them_in() {
         admin.patch(&user, json!({"state": "suspended"})).await.expect(200);
         let (passwords, sessions) = (left(&server, "credential").await, left(&server, "session").await);
         let told = erased(&admin, &user).await;
-        assert_eq!((&told["records"], &told["found"]), (&json!({"user": 1}), &json!([])), "{told:#}");
+        assert_eq!((&told["records"], &told["found"]), (&json!({"membership": 1, "user": 1}), &json!([])), "{told:#}");
         for row in everything(&server).await {
             assert!(!WORDS.iter().chain(&["4711-zq", Person::Rep.email()]).any(|word| row.contains(*word)), "{row}");
         }

@@ -61,6 +61,7 @@ impl Record for Entity {
     const PLURAL: &'static str = "memberships";
     const SCOPE: Scope = Scope::Tenant;
     const AFFECTS_ACCESS: bool = true;
+    const ABOUT: &'static [&'static str] = &["user_id"];
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("user_id", "user"), ("team_id", "team")];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("role", "member")];
 
