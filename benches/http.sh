@@ -156,7 +156,7 @@ spread() {
 open() {
   start_product; start_limit; login
   curl -sf "$at_limit/v1/contacts/export" >"$work/all"
-  shuf -n 5000 "$work/all" | cut -d "\"" -f 4 >"$work/ids"
+  shuf -n 5000 "$work/all" | cut -d '"' -f 4 >"$work/ids"
   same_answers
 }
 close() { stop $product; stop $limit; product= limit=; }

@@ -142,6 +142,7 @@ fn money_is_written_whole_or_in_part_and_bad_amounts_are_named() {
             (json!({"amount": 1, "currency": "EUR"}), "/custom/budget/amount", "required"),
             (json!({"amount": "1", "currency": "EUR", "tax": "0"}), "/custom/budget/tax", "unknown_field"),
             (json!({"amount": "90071992547409.92", "currency": "EUR"}), "/custom/budget", "out_of_range"),
+            (json!({"amount": "-92233720368547758.08", "currency": "EUR"}), "/custom/budget", "out_of_range"),
             (json!("5 EUR"), "/custom/budget", "wrong_type"),
         ];
         for (value, place, code) in wrong {
@@ -151,6 +152,13 @@ fn money_is_written_whole_or_in_part_and_bad_amounts_are_named() {
         account(&admin, json!({"budget": {"amount": "-90071992547409.91", "currency": "EUR"}})).await.expect(201);
         assert_eq!(names(&admin, &[("filter", "custom.budget = -90071992547409.91")]).await.len(), 1);
         assert_eq!(names(&admin, &[("filter", "custom.budget = -90071992547409.90")]).await.len(), 0);
+        let described = admin.get("/v1/openapi.json").await.expect(200).json;
+        let schema = &described["components"]["schemas"]["Account"]["properties"]["custom"]["properties"]["budget"];
+        assert_eq!(
+            (&schema["required"], schema.get("description")),
+            (&json!(["amount", "currency"]), None),
+            "{schema}"
+        );
         let unique = define(&admin, "code", "money", json!({"unique": true})).await.expect(422);
         assert_eq!(unique.errors(), [("/unique", "invalid_value")]);
         let path = admin.list("/v1/accounts", &[("filter", "custom.budget.amount > 5")]).await.expect(400);
@@ -189,6 +197,14 @@ fn several_choices_are_a_list_in_the_order_of_the_options() {
         assert_eq!(refused.errors(), [("/options", "existing_values")]);
         admin.patch(&here, json!({"custom": {"colours": []}})).await.expect(200);
         admin.patch(&less, json!({"options": ["green"], "required": false})).await.expect(200);
+        define(&admin, "tags", "choices", json!({"options": ["a"], "default": []})).await.expect(201);
+        assert_eq!(account(&admin, json!({})).await.expect(201).json["custom"], Json::Null, "no choice is no default");
+        for row in admin.get("/v1/accounts").await.expect(200).data() {
+            admin.delete(&format!("/v1/accounts/{}", row["id"].as_str().unwrap())).await.expect(204);
+        }
+        define(&admin, "sizes", "choices", json!({"options": ["s", "l"], "required": true})).await.expect(201);
+        let none = account(&admin, json!({"sizes": []})).await.expect(422);
+        assert_eq!(none.errors(), [("/custom/sizes", "required")]);
     });
 }
 

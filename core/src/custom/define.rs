@@ -186,8 +186,8 @@ fn schema(of: &Model, kind: &FieldType) -> Json {
         FieldType::Reference(_) => ("string", Some("uuid")),
         _ => ("string", None),
     };
-    let mut schema = match (kind, money_schema(&Json::Null)) {
-        (FieldType::Money, Json::Object(schema)) => schema,
+    let mut schema = match kind {
+        FieldType::Money => money_schema(),
         _ => Map::from_iter([("type".to_owned(), json!(name))]),
     };
     if let Some(format) = format {
@@ -339,5 +339,5 @@ fn default(wrong: &mut Wrong, of: &Model, field: &CustomField) -> Option<Json> {
         return None;
     }
     let named = CustomField { field: Field { name: "default".to_owned(), ..field.field.clone() }, ..field.clone() };
-    named.read(given).map_err(|violation| wrong.0.push(violation)).ok()
+    named.read(given).map_err(|violation| wrong.0.push(violation)).ok().filter(|value| !value.is_null())
 }

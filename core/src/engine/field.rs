@@ -1,6 +1,6 @@
 //! The Field: the unit in which drafts, filters, sorts, rights, imports, the API description and bytes all speak.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
 
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, SubsecRound, Timelike, Utc};
 use serde_json::{Map, Value as Json, json};
@@ -162,19 +162,17 @@ impl Field {
 
     /// Different words, which come back in the order of the options.
     fn chosen(&self, given: &[Json], options: &[String]) -> Result<Json, Violation> {
-        let mut there = vec![false; options.len()];
+        let mut chosen = BTreeSet::new();
         for (at, word) in given.iter().enumerate() {
             let place = format!("{}/{at}", self.name);
             let refuse = |code, detail: String| Violation::field(&place, code, detail);
             let text = word.as_str().ok_or_else(|| refuse(Code::WrongType, "must be a string".to_owned()))?;
             let word = choose(text, options).map_err(|detail| refuse(Code::InvalidValue, detail))?;
-            for (seen, _) in there.iter_mut().zip(options).filter(|(_, option)| **option == word) {
-                if std::mem::replace(seen, true) {
-                    return Err(refuse(Code::InvalidValue, format!("`{word}` is named twice")));
-                }
+            if !chosen.insert(options.iter().position(|option| *option == word)) {
+                return Err(refuse(Code::InvalidValue, format!("`{word}` is named twice")));
             }
         }
-        Ok(options.iter().zip(there).filter(|(_, there)| *there).map(|(word, _)| word.as_str()).collect())
+        Ok(chosen.into_iter().flatten().filter_map(|at| options.get(at)).map(String::as_str).collect())
     }
 
     fn limited(&self, text: &str) -> Result<Json, Violation> {

@@ -6,7 +6,7 @@ use sea_orm::{
     ColumnTrait, ColumnType, Condition, DbBackend, IdenStatic, Iterable,
     sea_query::{Alias, Expr, ExprTrait, IntoIden},
 };
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
 use uuid::Uuid;
 
@@ -274,8 +274,10 @@ fn fields<R: Record>(columns: &[Column], schema: &Json) -> Vec<Field> {
         let currency = name.strip_suffix("_minor").map(|stem| format!("{stem}_currency"));
         if let Some(second) = currency.and_then(|name| columns.iter().position(|c| c.name == name)) {
             let stem = name.trim_end_matches("_minor");
-            let said = schema.pointer(&format!("/properties/{name}/description")).unwrap_or(&Json::Null);
-            fields.push(field::<R>(stem, FieldType::Money, vec![i, second], column, money_schema(said)));
+            let mut money = money_schema();
+            let said = schema.pointer(&format!("/properties/{name}/description"));
+            money.extend(said.map(|said| ("description".to_owned(), said.clone())));
+            fields.push(field::<R>(stem, FieldType::Money, vec![i, second], column, Json::Object(money)));
         } else if name
             .strip_suffix("_currency")
             .is_none_or(|stem| !columns.iter().any(|c| c.name == format!("{stem}_minor")))
@@ -316,18 +318,21 @@ fn document(schema: &Json) -> Option<Arc<jsonschema::Validator>> {
 }
 
 /// How an amount is written in JSON.
-pub fn money_schema(description: &Json) -> Json {
-    json!({
-        "type": "object",
-        "description": description,
-        "required": ["amount", "currency"],
-        "additionalProperties": false,
-        "properties": {
-            "amount": {"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$", "description": "Decimal string."},
-            "currency": {"type": "string", "format": "currency", "description": "ISO 4217 code."},
-        },
-        "example": {"amount": "1234.50", "currency": "USD"},
-    })
+pub fn money_schema() -> Map<String, Json> {
+    let schema = [
+        ("type", json!("object")),
+        ("required", json!(["amount", "currency"])),
+        ("additionalProperties", json!(false)),
+        (
+            "properties",
+            json!({
+                "amount": {"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$", "description": "Decimal string."},
+                "currency": {"type": "string", "format": "currency", "description": "ISO 4217 code."},
+            }),
+        ),
+        ("example", json!({"amount": "1234.50", "currency": "USD"})),
+    ];
+    schema.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The model's JSON Schema with nested types inlined: value types and enums have no component of their own.

@@ -110,8 +110,8 @@ impl Pass<'_> {
             let rows = source.page(PAGE).await?;
             let Some(after) = rows.last().map(|row| row.after) else { return Ok(None) };
             let (spec, tenant) = (Arc::clone(&spec), Arc::clone(&tenant));
-            let rows = move || rows.into_iter().map(|row| (row.line, row.cells));
-            let page = spawn_blocking(move || Page::read(&spec, &tenant, rows())).await;
+            let page = move || Page::read(&spec, &tenant, rows.into_iter().map(|row| (row.line, row.cells)));
+            let page = spawn_blocking(page).await;
             let page = page.map_err(|panic| Error::internal("reading rows does not panic", panic))?;
             Ok::<_, Error>(Some((after, page)))
         };

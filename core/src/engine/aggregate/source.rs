@@ -80,14 +80,12 @@ impl<'a> Sources<'a> {
                 Some(other) => other.or(source),
             });
         }
-        if there
-            .iter()
-            .any(|at| at.shape.any_field(name).is_some_and(|field| matches!(field.kind, FieldType::Choices(_))))
-        {
-            let detail = format!("`{path}` holds several choices, which are neither measured nor groups");
-            return Err(refuse(Code::WrongType, detail));
-        }
         found.ok_or_else(|| {
+            let several = |field: &Field| matches!(field.kind, FieldType::Choices(_));
+            if there.iter().any(|joined| joined.shape.any_field(name).is_some_and(several)) {
+                let detail = format!("`{path}` holds several choices, which are neither measured nor groups");
+                return refuse(Code::WrongType, detail);
+            }
             let names: Vec<&str> = there.iter().flat_map(|joined| joined.shape.all_names()).collect();
             let detail = match there.as_slice() {
                 [one] if way.is_empty() && relation(self.cx, one.shape, name).is_some() => {

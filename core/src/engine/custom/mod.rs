@@ -71,9 +71,6 @@ impl CustomField {
         match (&read, cells.next()) {
             (Json::Number(minor), Some(Json::String(currency))) => self.money(minor.as_i64(), &currency),
             (Json::String(text), _) => self.bounded(text).map(|()| read),
-            (Json::Array(none), _) if none.is_empty() && self.field.required => {
-                Err(self.field.violation(Code::Required, "is required: at least one of its options"))
-            }
             (Json::Array(none), _) if none.is_empty() => Ok(Json::Null),
             _ => Ok(read),
         }
@@ -81,7 +78,7 @@ impl CustomField {
 
     /// As callers write it, with all of its currency's decimals.
     fn money(&self, minor: Option<i64>, currency: &str) -> Result<Json, Violation> {
-        let minor = minor.filter(|minor| minor.abs() <= MAX_MINOR).ok_or_else(|| {
+        let minor = minor.filter(|minor| (-MAX_MINOR..=MAX_MINOR).contains(minor)).ok_or_else(|| {
             let detail = format!("must be at most {} {currency}", decimal(MAX_MINOR, currency));
             self.field.violation(Code::OutOfRange, detail)
         })?;
