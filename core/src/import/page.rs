@@ -94,13 +94,12 @@ impl Settled {
 struct Ready {
     draft: Draft,
     key: Option<Vec<Value>>,
+    /// The key as rows that are put off keep it.
+    text: Option<String>,
 }
 
-impl Ready {
-    /// The key as rows that are put off keep it.
-    fn text(&self) -> Option<String> {
-        self.key.as_ref().map(|values| values.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
-    }
+fn text_of(key: &[Value]) -> String {
+    key.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Batch<'_> {
@@ -129,7 +128,7 @@ impl Batch<'_> {
         let shape = self.resource.shape();
         let keyed = drafts.into_iter().map(|mut draft| {
             if self.spec.matching.is_empty() {
-                return Ready { draft, key: None };
+                return Ready { draft, key: None, text: None };
             }
             let key = upsert::key(shape, &self.spec.matching, &draft.data);
             for violation in key.as_ref().err().into_iter().flatten() {
@@ -139,7 +138,8 @@ impl Batch<'_> {
                     draft.refuse(self.spec, target, violation.code, violation.detail.as_str());
                 }
             }
-            Ready { draft, key: key.ok() }
+            let text = key.as_deref().ok().map(text_of);
+            Ready { draft, key: key.ok(), text }
         });
         keyed.collect()
     }
@@ -148,13 +148,13 @@ impl Batch<'_> {
     async fn hold_back(&self, rows: Vec<Ready>, outcome: &mut Outcome) -> Result<Vec<Ready>> {
         let mut held: HashMap<String, i64> = HashMap::new();
         if self.waiting > 0 && self.hopes {
-            let keys: Vec<String> = rows.iter().filter_map(Ready::text).collect();
+            let keys: Vec<String> = rows.iter().filter_map(|row| row.text.clone()).collect();
             held = deferred::first_lines(self.unit, self.job, &keys).await?;
         }
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
             let line = i64::try_from(row.draft.line).unwrap_or(i64::MAX);
-            let key = row.text();
+            let key = row.text.clone();
             let behind = key.as_ref().and_then(|key| held.get(key)).is_some_and(|first| *first < line);
             if !row.draft.errors.is_empty() {
                 outcome.refuse(row, Vec::new());
@@ -181,12 +181,11 @@ impl Batch<'_> {
     /// Writes in slices in which no two rows are about the same record: the later sees what the earlier wrote.
     async fn write(&self, rows: Vec<Ready>, outcome: &mut Outcome) -> Result<()> {
         let shape = self.resource.shape();
-        let keys: HashSet<&Vec<Value>> = rows.iter().filter_map(|row| row.key.as_ref()).collect();
-        let mut known =
-            upsert::find(self.unit, shape, &self.spec.matching, &keys.into_iter().collect::<Vec<_>>()).await?;
+        let keys: Vec<_> = rows.iter().filter_map(|row| row.key.as_ref()).collect();
+        let mut known = upsert::find(self.unit, shape, &self.spec.matching, &keys).await?;
         let mut tried: HashSet<String> = HashSet::new();
         if self.spec.dry_run && !self.spec.matching.is_empty() {
-            let keys: Vec<String> = rows.iter().filter_map(Ready::text).collect();
+            let keys: Vec<String> = rows.iter().filter_map(|row| row.text.clone()).collect();
             tried.extend(deferred::seen(self.unit, self.job, "match_key", &keys).await?);
         }
         let mut slice: Vec<(Ready, Operation)> = Vec::with_capacity(rows.len());
@@ -210,10 +209,10 @@ impl Batch<'_> {
 
     /// `None` where the row's record must be there and is not.
     fn operation(&self, row: &Ready, id: Option<Uuid>, tried: &HashSet<String>) -> Option<Operation> {
-        let there =
-            id.is_some() || self.spec.mode != Mode::Update || row.text().is_some_and(|key| tried.contains(&key));
-        let written = || upsert::operation(self.resource.shape(), id, row.draft.data.clone(), row.draft.since);
-        there.then(|| written().1)
+        let tried = || row.text.as_ref().is_some_and(|key| tried.contains(key));
+        let there = id.is_some() || self.spec.mode != Mode::Update || tried();
+        let (data, since) = (row.draft.data.clone(), row.draft.since);
+        there.then(|| upsert::operation(self.resource.shape(), id, data, since).1)
     }
 
     fn unmatched(&self, row: &Ready) -> RowError {
@@ -240,7 +239,7 @@ impl Batch<'_> {
         for ((row, new), verdict) in rows.into_iter().zip(new).zip(verdicts) {
             match verdict {
                 Ok(written) => {
-                    let again = row.text().is_some_and(|key| tried.contains(&key));
+                    let again = row.text.as_ref().is_some_and(|key| tried.contains(key));
                     match (new && !again, written.changed) {
                         (true, _) => outcome.tally.created += 1,
                         (false, true) => outcome.tally.updated += 1,
@@ -276,7 +275,7 @@ impl Outcome {
     fn refuse(&mut self, row: Ready, more: Vec<RowError>) {
         self.tally.rows += 1;
         self.tally.failed += 1;
-        self.settled.keys.extend(row.text());
+        self.settled.keys.extend(row.text);
         self.errors.extend(row.draft.errors);
         self.errors.extend(more);
     }
@@ -298,7 +297,7 @@ impl Outcome {
         let warnings = draft.warnings(spec, &batch.unit.cx.tenant);
         self.tally.warnings += warnings.len() as u64;
         self.errors.extend(warnings);
-        let key = row.text();
+        let key = row.text.clone();
         self.settled.values.extend(provides.clone());
         self.settled.keys.extend(key.clone());
         self.settled.accepted.push((draft.line, provides, key));
