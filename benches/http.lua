@@ -12,8 +12,13 @@ local paths = {
   product = {
     list = "/v1/contacts?filter=last_name%%20%%3D%%20%%22%s%%22",
     contains = "/v1/contacts?filter=contains%%28email%%2C%%22%s%%22%%29",
+    search = "/v1/contacts?search=n%05d",
   },
-  limit = { list = "/v1/contacts?last_name=%s", contains = "/v1/contacts?contains=%s" },
+  limit = {
+    list = "/v1/contacts?last_name=%s",
+    contains = "/v1/contacts?contains=%s",
+    search = "/v1/contacts?contains=n%05d@",
+  },
 }
 
 local aggregate = '{"group_by":["stage_id"],"measures":[{"fn":"count"},{"fn":"sum","field":"amount"}]}'
@@ -54,6 +59,8 @@ function request()
     return wrk.format("GET", paths[target].list:format(string.format("L%04d", math.random(0, names - 1))), json)
   elseif operation == "contains" then
     return wrk.format("GET", paths[target].contains:format(string.format("%05d@", math.random(0, 9999))), json)
+  elseif operation == "search" then
+    return wrk.format("GET", paths[target].search:format(math.random(0, 9999)), json)
   elseif operation == "aggregate" then
     return wrk.format("POST", "/v1/opportunities/aggregate", json, aggregate)
   elseif operation == "batch" then

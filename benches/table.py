@@ -8,8 +8,9 @@ import sys
 # Share of the limit's requests a second that is the goal on (SQLite, PostgreSQL).
 SHARES = {"get": (0.55, 0.60), "list": (0.60, 0.60), "create": (0.40, 0.40), "batch": (0.35, 0.35),
           "export": (0.50, 0.50), "import": (0.35, 0.35)}
-# Times the limit's median time that is the goal.
-MEDIANS = {"contains": 1.1, "aggregate": 1.1}
+# Times the limit's median time that is the goal. The limit has no text index: it reads every row.
+MEDIANS = {"contains": 1.1, "search": 0.1, "aggregate": 1.1}
+MEDIANS_OF_A_MILLION = MEDIANS | {"search": 0.02}
 HEAD = ("database", "rows", "operation", "c", "product/s", "limit/s", "share", "p50", "p99", "errors", "goal", "met")
 
 
@@ -27,12 +28,13 @@ def row(database, size, operation, connections, product, limit):
     (limit_speed, limit_p50, limit_p99), limit_errors = runs(limit)
     share, times, tail = speed / limit_speed, p50 / limit_p50, p99 / limit_p99
     if operation in MEDIANS:
-        goal, met = f"p50 <= {MEDIANS[operation]}x", times <= MEDIANS[operation]
+        most = (MEDIANS_OF_A_MILLION if size == "1000000" else MEDIANS)[operation]
+        goal, met = f"p50 <= {most}x", times <= most
     else:
         goal = SHARES[operation][database == "postgres"]
         goal, met = f">= {goal:.2f}", share >= goal
     failed = f"{errors}/{limit_errors}"
-    return (database, size, operation, connections, f"{speed:.1f}", f"{limit_speed:.1f}", f"{share:.2f}", f"{times:.2f}x",
+    return (database, size, operation, connections, f"{speed:.1f}", f"{limit_speed:.1f}", f"{share:.2f}", f"{times:.3g}x",
             f"{tail:.2f}x", failed, goal, "yes" if met and not errors else "NO")
 
 

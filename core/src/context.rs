@@ -166,6 +166,12 @@ pub struct Unit<'a> {
 }
 
 impl Unit<'_> {
+    /// A part of the unit that can be undone alone; [`Unit::merge`] ends it.
+    pub async fn part(&self) -> Result<Unit<'_>> {
+        let txn = self.txn.begin().await?;
+        Ok(Unit { now: self.now, history: self.history, server: self.server, ..self.cx.unit(txn, None) })
+    }
+
     /// A part of the unit that the product itself writes: any row of the tenant, fields that only the server sets, still
     /// in the actor's name. `cx` is this unit's [`Context::as_server`]; [`Unit::merge`] ends the part.
     pub async fn as_server<'b>(&self, cx: &'b Context) -> Result<Unit<'b>> {
@@ -173,8 +179,11 @@ impl Unit<'_> {
         Ok(Unit { now: self.now, server: true, ..cx.unit(txn, None) })
     }
 
-    /// Hands what a part of a unit wrote to the whole.
-    pub async fn merge(self) -> Result<()> {
+    /// Hands what a part of a unit did to the whole.
+    pub async fn merge(self, whole: &Unit<'_>) -> Result<()> {
+        if self.access_changed.load(Ordering::Relaxed) {
+            whole.changes_access();
+        }
         Ok(self.txn.commit().await?)
     }
 

@@ -116,6 +116,62 @@ fn a_crash_between_any_two_statements_leaves_the_state_before_or_after() {
     }
 }
 
+/// What makes the database refuse to commit a transaction that has written an account named `Full`, as a full disk would.
+fn refuse_commits(backend: DbBackend) -> &'static [&'static str] {
+    match backend {
+        DbBackend::Postgres => &[
+            "create function refuse() returns trigger language plpgsql as 'begin raise exception ''disk full''; end'",
+            "create constraint trigger refuse after insert or update on account deferrable initially deferred \
+             for each row when (new.name = 'Full') execute function refuse()",
+        ],
+        _ => &[
+            "create table refuse (never integer references refuse_no (id) deferrable initially deferred)",
+            "create table refuse_no (id integer primary key)",
+            "create trigger refuse_insert after insert on account when new.name = 'Full' \
+             begin insert into refuse values (1); end",
+            "create trigger refuse_update after update on account when new.name = 'Full' \
+             begin insert into refuse values (1); end",
+        ],
+    }
+}
+
+#[test]
+fn a_commit_that_fails_leaves_the_state_before() {
+    crate::support::on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let made = admin.post("/v1/accounts", json!({"name": "Acme"})).await.expect(201);
+        let store = &server.world().store;
+        for sql in refuse_commits(store.backend) {
+            store.write.execute_unprepared(sql).await.unwrap();
+        }
+        let here = format!("/v1/accounts/{}", made.id());
+        let full = json!({"name": "Full"});
+        let several =
+            json!({"operations": [{"op": "create", "data": {"name": "Two"}}, {"op": "create", "data": full}]});
+        for (method, path, body) in
+            [("POST", "/v1/accounts", &full), ("PATCH", &here, &full), ("POST", "/v1/accounts/batch", &several)]
+        {
+            let before = everything(&server).await;
+            let key = format!("{method}-{path}");
+            for key in [None, Some(&key)] {
+                let request = admin.request(method, path).json(body);
+                let request = key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key));
+                let refused = admin.send(request).await.expect(500);
+                assert!(!refused.json.to_string().contains("disk"), "causes do not leak: {}", refused.json);
+                assert_eq!(everything(&server).await, before, "{method} {path} with key {key:?}");
+            }
+            let again = admin.request(method, path).header("Idempotency-Key", &key);
+            let good = if path.ends_with("batch") {
+                json!({"operations": [{"op": "create", "data": {"name": "Three"}}]})
+            } else {
+                json!({"name": "Half"})
+            };
+            let answer = admin.send(again.json(&good)).await;
+            assert!([200, 201].contains(&answer.status), "the key is free and the writer goes on: {}", answer.json);
+        }
+    });
+}
+
 #[test]
 fn of_two_writers_with_one_etag_exactly_one_wins() {
     crate::support::on_both(|server| async move {

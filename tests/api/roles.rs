@@ -2,7 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Answer, Caller, PASSWORD, Person, TestServer, on_both};
+use crate::{
+    imports::{errors, imported},
+    support::{Answer, Caller, PASSWORD, Person, TestServer, on_both},
+};
 
 const ROLES: &str = "/v1/roles";
 
@@ -103,6 +106,41 @@ fn the_rows_of_a_role_are_the_same_in_every_operation() {
         let seen: Vec<_> =
             seen.data().iter().map(|change| change["changed"]["name"]["after"].as_str().unwrap()).collect();
         assert_eq!(seen, ["Berlin", "Wien", "Mine"]);
+    });
+}
+
+#[test]
+fn a_row_outside_of_a_roles_filter_is_refused_alone() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let rows = json!({"default": "own", "kinds": {"account": {"where": "country IN [\"DE\", \"AT\"]"}}});
+        let rights = json!(["account:*", "job:*", "import:create"]);
+        let dach = someone(&server, "dach", json!({"rights": rights, "rows": rows})).await;
+        let wien = dach.post("/v1/accounts", account("Wien", "AT")).await.expect(201).id().to_owned();
+        let operations = json!([
+            {"op": "create", "data": account("Berlin", "DE")},
+            {"op": "create", "data": account("Oslo", "NO")},
+            {"op": "update", "id": wien, "data": {"country": "NO"}},
+            {"op": "upsert", "data": {"name": "Bonn", "country": "DE", "external_id": "bonn"}},
+        ]);
+        let body = |atomic| json!({"operations": operations, "atomic": atomic});
+        let none = dach.post("/v1/accounts/batch", body(true)).await.expect(422);
+        let outside = [("/operations/1/data", "outside_your_reach"), ("/operations/2/data", "outside_your_reach")];
+        assert_eq!(none.errors(), outside);
+        assert_eq!(names(&admin, &[]).await, ["Wien"]);
+        let some = dach.post("/v1/accounts/batch", body(false)).await.expect(200);
+        let statuses: Vec<_> = some.json["results"].as_array().unwrap().iter().map(|row| &row["status"]).collect();
+        assert_eq!(statuses, [201, 422, 422, 201], "{}", some.json);
+        assert_eq!(names(&admin, &[("filter", "country IN [\"DE\", \"AT\"]")]).await, ["Berlin", "Bonn", "Wien"]);
+        let spec = json!({"kind": "account", "mapping": {"name": {"column": "Name"}, "country": {"column": "Land"}}});
+        let (result, place) = imported(&dach, &spec, "Name,Land\nGraz,AT\nRom,IT\nKiel,DE\n").await;
+        assert_eq!((&result["created"], &result["failed"]), (&json!(2), &json!(1)), "{result}");
+        let refused = errors(&dach, &place).await;
+        assert_eq!((&refused[0]["line"], &refused[0]["code"]), (&json!(3), &json!("outside_your_reach")));
+        let all = ["Berlin", "Bonn", "Graz", "Kiel", "Wien"];
+        assert_eq!(names(&admin, &[]).await, all);
+        let log = admin.get("/v1/changes?kind=account").await.expect(200);
+        assert!(log.data().len() <= all.len(), "what is refused leaves no trace: {}", log.json);
     });
 }
 

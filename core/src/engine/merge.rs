@@ -114,7 +114,7 @@ pub async fn merge(cx: &Context, resource: &dyn Resource, into: Uuid, wish: &Wis
     let server = cx.as_server();
     let part = unit.as_server(&server).await?;
     let moved = follow(&part, shape, wish.from, into).await?;
-    part.merge().await?;
+    part.merge(&unit).await?;
     one(resource, &unit, Operation::Delete { id: wish.from, version: None }).await?;
     let after = taken(shape, &stays, &goes, wish, into);
     let before = values(shape, &stays, after.keys());
@@ -124,7 +124,7 @@ pub async fn merge(cx: &Context, resource: &dyn Resource, into: Uuid, wish: &Wis
     }
     let part = unit.as_server(&server).await?;
     let id = kept(&part, shape, [into, wish.from], (moved, Values(before), Values(after))).await?;
-    part.merge().await?;
+    part.merge(&unit).await?;
     unit.commit().await?;
     Ok(id)
 }
@@ -335,7 +335,7 @@ pub async fn undo(cx: &Context, id: Uuid) -> Result<()> {
     let data = Map::from_iter([("undone_at".to_owned(), json!(super::print_instant(unit.now)))]);
     let merges = cx.tenant.kinds.of::<merge::Entity>()?;
     one(&**merges, &part, Operation::Update { id, version: None, data, since: Since::default() }).await?;
-    part.merge().await?;
+    part.merge(&unit).await?;
     unit.commit().await
 }
 

@@ -149,5 +149,5 @@ pub async fn follow_up<R: Record>(unit: &Unit<'_>, operations: Vec<Operation>) -
             return Err(Error::internal("what follows from a write is never refused", error));
         }
     }
-    part.merge().await
+    part.merge(unit).await
 }

@@ -223,15 +223,23 @@ async fn existing(unit: &Unit<'_>, kind: &str, ids: HashSet<Uuid>) -> Result<Has
     among(unit, &visible(unit.cx, target.shape()), &ids).await
 }
 
-/// Refuses what has just been written where the filter of the writer's role does not keep it: the whole unit, which holds
-/// rows by then that its writer may not have made. One statement for up to 1,000.
-pub(super) async fn still_seen(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<()> {
-    let found = existing(unit, &shape.name, ids.iter().copied().collect()).await?;
-    if found.len() == ids.len() {
-        return Ok(());
-    }
-    let detail = format!("would be {} outside the rows that your role keeps", shape.plural);
-    Err(Error::Invalid(vec![Violation { pointer: String::new(), code: Code::OutsideYourReach, detail }]))
+/// Which of the candidates that have just been stored the filter of the writer's role does not keep. One statement for up
+/// to 1,000.
+pub(super) async fn unseen<R: Record>(
+    unit: &Unit<'_>,
+    shape: &Shape,
+    candidates: &[Candidate<R::Model>],
+) -> Result<Vec<usize>> {
+    let there = candidates.iter().filter(|c| !c.deletes);
+    let there = there.map(|c| Ok((id_of::<R>(&c.after)?, c.index))).collect::<Result<Vec<_>>>()?;
+    let found = existing(unit, &shape.name, there.iter().map(|(id, _)| *id).collect()).await?;
+    Ok(there.into_iter().filter(|(id, _)| !found.contains(id)).map(|(_, index)| index).collect())
+}
+
+/// Why such a one is refused.
+pub(super) fn beyond(shape: &Shape) -> Error {
+    let detail = format!("would be outside the {} that your role keeps", shape.plural);
+    Error::Invalid(vec![Violation { pointer: String::new(), code: Code::OutsideYourReach, detail }])
 }
 
 /// How many live records of each kind, these apart, refer to these: they must go first. One statement, and one where custom

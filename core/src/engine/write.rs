@@ -1,6 +1,6 @@
 //! The one way a record is written: draft -> whole candidate -> rules -> rows, log and effects, in the caller's unit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{Iterable, ModelTrait, Value};
 use serde_json::Map;
@@ -18,6 +18,10 @@ use crate::{
     context::Unit,
     error::{Code, Error, Result, Violation},
 };
+
+/// How often a slice is tried again without what the filter of the writer's role does not keep. Twice, unless the filter
+/// keeps a row because of others that are refused.
+const ATTEMPTS: usize = 8;
 
 /// A candidate on its way, with its place in the slice.
 pub(super) struct Candidate<M> {
@@ -40,8 +44,12 @@ impl Verdicts {
         }
     }
 
+    fn settled(&self, index: usize) -> bool {
+        self.0.get(index).is_none_or(Option::is_some)
+    }
+
     fn keep_open<M>(&self, candidates: &mut Vec<Candidate<M>>) {
-        candidates.retain(|c| self.0.get(c.index).is_some_and(Option::is_none));
+        candidates.retain(|c| !self.settled(c.index));
     }
 
     fn all(self) -> Vec<Verdict> {
@@ -74,13 +82,43 @@ pub(super) async fn write_one<R: Record>(
 }
 
 /// What became of each operation, and the candidates that were stored.
-async fn stored<R: Record>(
+type Stored<M> = (Vec<Verdict>, Vec<Candidate<M>>);
+
+async fn stored<R: Record>(unit: &Unit<'_>, shape: &Shape, operations: Vec<Operation>) -> Result<Stored<R::Model>> {
+    allowed(unit, shape, &operations)?;
+    match unit.cx.actor.reach(shape) {
+        Reach::Where(_) => kept::<R>(unit, shape, &operations).await,
+        _ => tried::<R>(unit, shape, operations, &BTreeSet::new()).await,
+    }
+}
+
+/// The same where a filter says which rows the writer's role keeps, as can be told only of what is stored: a part with
+/// others among it is undone, and tried again without them.
+async fn kept<R: Record>(unit: &Unit<'_>, shape: &Shape, operations: &[Operation]) -> Result<Stored<R::Model>> {
+    let mut outside = BTreeSet::new();
+    for _ in 0..ATTEMPTS {
+        let part = unit.part().await?;
+        let (verdicts, candidates) = tried::<R>(&part, shape, operations.to_vec(), &outside).await?;
+        let unseen = outside::unseen::<R>(&part, shape, &candidates).await?;
+        if unseen.is_empty() {
+            part.merge(unit).await?;
+            return Ok((verdicts, candidates));
+        }
+        part.undo().await?;
+        outside.extend(unseen);
+    }
+    Err(outside::beyond(shape))
+}
+
+/// `outside`: places of operations that are not to be tried.
+async fn tried<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
     operations: Vec<Operation>,
-) -> Result<(Vec<Verdict>, Vec<Candidate<R::Model>>)> {
-    allowed(unit, shape, &operations)?;
-    let mut verdicts = Verdicts(operations.iter().map(|_| None).collect());
+    outside: &BTreeSet<usize>,
+) -> Result<Stored<R::Model>> {
+    let refused = |index| outside.contains(&index).then(|| Err(outside::beyond(shape)));
+    let mut verdicts = Verdicts((0..operations.len()).map(refused).collect());
     let mut candidates = drafted::<R>(unit, shape, operations, &mut verdicts).await?;
     checked::<R>(unit, shape, &mut candidates, &mut verdicts).await?;
     for (index, error) in put::<R>(unit, shape, &candidates).await? {
@@ -88,11 +126,6 @@ async fn stored<R: Record>(
     }
     verdicts.keep_open(&mut candidates);
     follow::<R>(unit, shape, &candidates).await?;
-    if let Reach::Where(_) = unit.cx.actor.reach(shape) {
-        let kept =
-            candidates.iter().filter(|c| !c.deletes).map(|c| id_of::<R>(&c.after)).collect::<Result<Vec<_>>>()?;
-        outside::still_seen(unit, shape, &kept).await?;
-    }
     for candidate in &candidates {
         verdicts.settle(candidate.index, written::<R>(&candidate.after, true));
     }
@@ -148,6 +181,8 @@ async fn drafted<R: Record>(
         if operation.of().is_some_and(|id| !taken.insert(id)) {
             let detail = "an earlier operation of the request writes the record";
             verdicts.settle(index, Err(Error::conflict(Code::Conflict, detail)));
+        }
+        if verdicts.settled(index) {
             continue;
         }
         match candidate::<R>(unit, shape, &present, index, operation) {
