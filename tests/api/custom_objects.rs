@@ -75,6 +75,8 @@ fn a_kind_of_a_tenants_own_has_every_mechanism() {
         assert_eq!(document["paths"][WARRANTIES]["get"]["operationId"], "list_warranties");
         let months = "/components/schemas/Warranty/properties/custom/properties/months/maximum";
         assert_eq!(document.pointer(months), Some(&json!(120)));
+        let labels = document.pointer("/components/schemas/Warranty/x-labels");
+        assert_eq!(labels, Some(&json!({"en": "Warranty", "zh": "保修"})));
         assert!(admin.get("/openapi.json").await.expect(200).json["paths"][WARRANTIES].is_null());
     });
 }

@@ -244,7 +244,11 @@ fn readable(shape: &Shape) -> Json {
         (field.name.clone(), schema)
     };
     let properties: Map<_, _> = shape.fields.iter().map(property).collect();
-    json!({"type": "object", "description": shape.description, "properties": properties})
+    let mut schema = json!({"type": "object", "description": shape.description, "properties": properties});
+    if let Some(labels) = &shape.labels {
+        set(&mut schema, "x-labels", labels.clone());
+    }
+    schema
 }
 
 fn writable(shape: &Shape, title: &str, create: bool) -> Json {

@@ -60,5 +60,7 @@ fn shape(of: &custom_object::Model) -> Shape {
         custom_object::Scope::Tenant => Scope::Tenant,
     };
     let description = said.map_or_else(|| format!("A {}.", of.name.replace('_', " ")), str::to_owned);
-    Shape::of::<custom_record::Entity>().of_object(of.id, &of.name, &of.plural, description, scope)
+    let mut shape = Shape::of::<custom_record::Entity>().of_object(of.id, &of.name, &of.plural, description, scope);
+    shape.labels.clone_from(&of.label);
+    shape
 }

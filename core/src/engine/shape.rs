@@ -58,6 +58,8 @@ pub struct Shape {
     /// Path segment, plural kebab-case: `accounts`.
     pub plural: Arc<str>,
     pub description: String,
+    /// What it is called in each language, where a tenant has said so: `{"en": "Warranty", "zh": "保修"}`.
+    pub labels: Option<Json>,
     pub scope: Scope,
     /// Reps may not read it although its scope is the tenant.
     pub restricted: bool,
@@ -119,6 +121,7 @@ impl Shape {
             name: R::NAME.into(),
             plural: R::PLURAL.into(),
             description: schema.get("description").and_then(Json::as_str).unwrap_or_default().to_owned(),
+            labels: None,
             scope: R::SCOPE,
             restricted: R::RESTRICTED,
             verbs: R::VERBS,
