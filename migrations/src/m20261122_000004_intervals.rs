@@ -18,14 +18,18 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        interval(manager, "ownership").belongs("user_id", "user").required(&[("how", Text)]).create().await?;
-        interval(manager, "stage_interval").belongs("stage_id", "stage").create().await?;
-        interval(manager, "grade_interval").required(&[("grade", Text), ("source", Text)]).create().await
+        create(manager).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         drop(manager, &["grade_interval", "stage_interval", "ownership"]).await
     }
+}
+
+pub(crate) async fn create(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    interval(manager, "ownership").belongs("user_id", "user").required(&[("how", Text)]).create().await?;
+    interval(manager, "stage_interval").belongs("stage_id", "stage").create().await?;
+    interval(manager, "grade_interval").required(&[("grade", Text), ("source", Text)]).create().await
 }
 
 fn interval<'a>(manager: &'a SchemaManager<'a>, name: &'static str) -> Table<'a> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ConnectionTrait, Value,
-    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, InsertStatement, Query},
+    sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, InsertStatement, Query, UnionType},
 };
 use uuid::Uuid;
 
@@ -102,15 +102,26 @@ async fn latest(
     if known.is_empty() {
         return Ok(HashMap::new());
     }
-    let (record, from, to) = (Alias::new("record_id"), Alias::new("from_at"), Alias::new("to_at"));
+    // current ones and past ones are in an index each
+    let boundaries = |at: &'static str, past: Expr| {
+        Query::select()
+            .column(Alias::new("record_id"))
+            .expr_as(Expr::col(Alias::new(at)), Alias::new("at"))
+            .from(Alias::new(of.table))
+            .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+            .and_where(Expr::col(Alias::new("kind")).eq(kind))
+            .and_where(Expr::col(Alias::new("record_id")).is_in(known.iter().copied()))
+            .and_where(past)
+            .take()
+    };
+    let to = || Expr::col(Alias::new("to_at"));
+    let both =
+        boundaries("from_at", to().is_null()).union(UnionType::All, boundaries("to_at", to().is_not_null())).take();
     let select = Query::select()
-        .column(record.clone())
-        .expr(Func::max(Func::coalesce([Expr::col(to), Expr::col(from)])))
-        .from(Alias::new(of.table))
-        .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
-        .and_where(Expr::col(Alias::new("kind")).eq(kind))
-        .and_where(Expr::col(record.clone()).is_in(known))
-        .group_by_col(record)
+        .column(Alias::new("record_id"))
+        .expr(Func::max(Expr::col(Alias::new("at"))))
+        .from_subquery(both, Alias::new("boundary"))
+        .group_by_col(Alias::new("record_id"))
         .take();
     let rows = unit.txn.query_all(&select).await?;
     rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
@@ -143,21 +154,15 @@ async fn close(unit: &Unit<'_>, of: Interval, kind: &str, starts: &[Start<'_>]) 
 }
 
 fn open(unit: &Unit<'_>, of: Interval, kind: &str, starts: &[Start<'_>]) -> Option<InsertStatement> {
-    let mut columns = vec!["tenant_id", "id", "kind", "record_id", of.value, "from_at"];
+    let mut columns = vec!["tenant_id", "kind", "record_id", of.value, "from_at"];
     columns.extend(of.origin);
     let mut insert = Query::insert();
     insert.into_table(Alias::new(of.table)).columns(columns.into_iter().map(Alias::new));
     let mut any = false;
     for (m, from) in starts {
         let Some(to) = m.to.clone() else { continue };
-        let mut row = vec![
-            Expr::val(unit.cx.tenant.id),
-            Expr::val(unit.cx.new_id()),
-            Expr::val(kind),
-            Expr::val(m.record),
-            Expr::val(to),
-            Expr::val(*from),
-        ];
+        let mut row =
+            vec![Expr::val(unit.cx.tenant.id), Expr::val(kind), Expr::val(m.record), Expr::val(to), Expr::val(*from)];
         row.extend(of.origin.map(|_| Expr::val(m.origin)));
         insert.values_panic(row);
         any = true;

@@ -188,10 +188,11 @@ async fn intervals(of: &Fixture, table: &str, value: &str) -> Vec<String> {
     };
     let sql = format!(
         "select {value}{text} as value, {} as from_day, {} as to_day from {table} where tenant_id = $1 \
-         order by coalesce({}, ''), id",
+         order by coalesce({}, ''), coalesce({}, '9')",
         at("from_at"),
         at("to_at"),
-        at("from_at")
+        at("from_at"),
+        at("to_at")
     );
     let day = |row: &sea_orm::QueryResult, column| row.try_get::<Option<String>>("", column).unwrap();
     let rows = of.all(&sql).await;
