@@ -216,7 +216,13 @@ struct AtHead(Store);
 #[async_trait::async_trait]
 impl Readiness for AtHead {
     async fn check(&self) -> Result<Option<&'static str>> {
-        Ok(if pending(&self.0).await? == 0 { None } else { Some("the database lacks migrations of this release") })
+        match pending(&self.0).await {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some("the database lacks migrations of this release")),
+            // what it says of migrations that were applied and that it does not know
+            Err(Error::Database(DbErr::Custom(_))) => Ok(Some("the database is of a later release")),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use ripen_core::{
     error::{Code, Error, Violation, nearest, unknown},
     idempotency::Attempt,
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -271,6 +271,14 @@ pub fn number(name: &str, text: Option<String>) -> Result<Option<u64>, Error> {
     text.map(|text| text.parse().map_err(wrong)).transpose()
 }
 
+/// What a body of JSON is called: a merge patch may say what it is.
+fn json_types(method: &Method) -> &'static [&'static str] {
+    match *method {
+        Method::PATCH => &["application/merge-patch+json", "application/json"],
+        _ => &["application/json"],
+    }
+}
+
 /// A JSON body, read strictly into `T` (which denies unknown fields itself).
 pub struct Body<T>(pub T);
 
@@ -279,7 +287,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Extracted<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = bytes(request, payload, &["application/json"], None);
+        let bytes = bytes(request, payload, json_types(request.method()), None);
         Box::pin(async move { Ok(Self(typed(json::parse(&bytes.await?)?)?)) })
     }
 }
@@ -292,12 +300,29 @@ impl FromRequest for Draft {
     type Future = Extracted<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let types: &[&str] = match *request.method() {
-            Method::PATCH => &["application/merge-patch+json", "application/json"],
-            _ => &["application/json"],
-        };
-        let bytes = bytes(request, payload, types, None);
+        let bytes = bytes(request, payload, json_types(request.method()), None);
         Box::pin(async move { Ok(Self(object(json::parse(&bytes.await?)?)?)) })
+    }
+}
+
+/// Of an operation that takes no body: there is none, or an empty object, which some clients send with every POST.
+pub struct NoBody;
+
+/// All that such an object may have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl FromRequest for NoBody {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if matches!(payload, Payload::None) {
+            return Box::pin(async { Ok(Self) });
+        }
+        let body = Body::<Nothing>::from_request(request, payload);
+        Box::pin(async move { body.await.map(|Body(Nothing {})| Self) })
     }
 }
 
@@ -324,19 +349,48 @@ fn object(value: Json) -> Result<Map<String, Json>, Error> {
     }
 }
 
-fn typed<T: DeserializeOwned>(value: Json) -> Result<T, Error> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let pointer = error.path().to_string().replace(['.', '['], "/").replace(']', "");
-        let pointer = if pointer == "/" || pointer.is_empty() { String::new() } else { format!("/{pointer}") };
-        let detail = error.inner().to_string();
-        let code = match detail.split('`').next().map(str::trim) {
-            Some("unknown field") => Code::UnknownField,
-            Some("missing field") => Code::Required,
-            Some("unknown variant") => Code::InvalidValue,
-            _ => Code::WrongType,
+/// Violations that are told of one body: each costs another reading of it.
+const VIOLATIONS: usize = 20;
+
+/// Reads the value, or tells everything that is wrong with it: what has been told of is taken out, and the rest read again.
+fn typed<T: DeserializeOwned>(mut value: Json) -> Result<T, Error> {
+    let mut broken: Vec<Violation> = Vec::new();
+    loop {
+        let violation = match serde_path_to_error::deserialize(&value) {
+            Ok(read) if broken.is_empty() => return Ok(read),
+            Ok(_) => return Err(Error::Invalid(broken)),
+            Err(error) => violation(&error),
         };
-        Error::Invalid(vec![Violation { pointer, code, detail: with_nearest(detail) }])
-    })
+        let readable = take_out(&mut value, &violation.pointer);
+        // what is missing now may be what was taken out
+        let only_unknown = broken.iter().all(|violation| violation.code == Code::UnknownField);
+        if only_unknown || violation.code != Code::Required {
+            broken.push(violation);
+        }
+        if !readable || broken.len() == VIOLATIONS {
+            return Err(Error::Invalid(broken));
+        }
+    }
+}
+
+fn violation(error: &serde_path_to_error::Error<serde_json::Error>) -> Violation {
+    let pointer = error.path().to_string().replace(['.', '['], "/").replace(']', "");
+    let pointer = if pointer == "/" || pointer.is_empty() { String::new() } else { format!("/{pointer}") };
+    let detail = error.inner().to_string();
+    let code = match detail.split('`').next().map(str::trim) {
+        Some("unknown field") => Code::UnknownField,
+        Some("missing field") => Code::Required,
+        Some("unknown variant") => Code::InvalidValue,
+        _ => Code::WrongType,
+    };
+    Violation { pointer, code, detail: with_nearest(detail) }
+}
+
+/// Removes the member of an object that the pointer leads to; `false` where there is none.
+fn take_out(value: &mut Json, pointer: &str) -> bool {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
+    let parent = value.pointer_mut(parent).and_then(Json::as_object_mut);
+    parent.is_some_and(|members| members.remove(name).is_some())
 }
 
 /// Adds the nearest known name to what serde says of an unknown name: that name and those it expected.
@@ -360,7 +414,7 @@ impl FromRequest for Component {
 }
 
 /// For a large body to arrive.
-const UPLOAD_TIME: Duration = Duration::from_mins(5);
+pub(crate) const UPLOAD_TIME: Duration = Duration::from_mins(5);
 
 /// The whole body within the limits of size and time, if it has one of `types`; an upload may have `upload` bytes.
 pub(crate) fn bytes(

@@ -3,8 +3,9 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use actix_web::{HttpResponse, http::header, web};
+use serde::Serialize;
 use serde_json::json;
-use utoipa::OpenApi;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     extract::Parameters,
@@ -19,8 +20,17 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(livez, readyz), tags((name = "server", description = "The server itself.")))]
+#[openapi(paths(livez, readyz), components(schemas(Health)), tags((name = "server", description = "The server itself.")))]
 pub(crate) struct Doc;
+
+/// Whether requests can be served.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok`, or what keeps them from being served.
+    status: &'static str,
+    /// Seconds; null where they cannot be served.
+    feed_lag_s: Option<f64>,
+}
 
 /// Whether the process lives
 ///
@@ -37,7 +47,8 @@ async fn livez(parameters: Parameters) -> Result<HttpResponse, Problem> {
 /// Asks the database, and whether its tables are those of this release. `feed_lag_s` is the age in seconds of the oldest
 /// change that an open transaction keeps from readers of the change log.
 #[utoipa::path(get, path = "/readyz", operation_id = "get_readiness", tag = "server", extensions(("x-right" = json!("public"))),
-    responses((status = 200, description = "Requests can be served.")))]
+    responses((status = 200, description = "Requests can be served.", body = Health),
+        (status = 503, description = "They cannot, for this reason.", body = Health)))]
 async fn readyz(app: web::Data<App>, parameters: Parameters) -> Result<HttpResponse, Problem> {
     let [] = parameters.take([])?;
     let (ready, status) = if app.stopping.load(Ordering::Relaxed) {
@@ -55,5 +66,5 @@ async fn readyz(app: web::Data<App>, parameters: Parameters) -> Result<HttpRespo
     };
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     let lag = if ready { tokio::time::timeout(PATIENCE, app.feed_lag()).await.ok().and_then(Result::ok) } else { None };
-    Ok(answer.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": status, "feed_lag_s": lag})))
+    Ok(answer.insert_header((header::CACHE_CONTROL, "no-store")).json(Health { status, feed_lag_s: lag }))
 }

@@ -14,7 +14,7 @@ use actix_web::{
     middleware::Next,
 };
 use ripen_core::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     idempotency::{Answer, Attempt, Done},
 };
 
@@ -25,6 +25,8 @@ use crate::{
 };
 
 const KEY: &str = "Idempotency-Key";
+/// Where requests are answered that are nobody's yet: to log in, and to stay so.
+const NOBODYS: &str = "/v1/auth/";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Headers that belong to the answer itself; the others are made anew for each response.
@@ -59,6 +61,10 @@ fn attempt(request: &ServiceRequest) -> Result<Option<Attempt>> {
     }
     let path = request.uri().path_and_query().map_or("", |path| path.as_str());
     let key = single(request.request(), KEY)?;
+    if key.is_some() && path.starts_with(NOBODYS) {
+        let detail = "a key is its sender's, and here nobody is known yet: send the request without one";
+        return Err(Error::malformed(KEY, Code::InvalidParameter, detail));
+    }
     key.map(|key| Attempt::new(&key, request.method().as_str(), path)).transpose()
 }
 

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     JSON,
-    extract::{Caller, Draft, Id, Kind, Parameters, number},
+    extract::{Caller, Draft, Id, Kind, NoBody, Parameters, number},
     openapi::not_here,
     precondition::{IfMatch, IfNoneMatch},
     problem::Problem,
@@ -102,7 +102,7 @@ async fn update(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen
     Ok(whole(HttpResponse::Ok(), found))
 }
 
-async fn delete(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfMatch) -> Answer {
+async fn delete(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfMatch, _: NoBody) -> Answer {
     let [] = parameters.take([])?;
     let version = seen.version(&caller)?;
     let unit = caller.begin().await?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 pub use self::code::Code;
 use crate::{idempotency::Answer, ports::PluginFailure};
@@ -92,9 +92,15 @@ impl Error {
         Self::Internal { context, source: source.into() }
     }
 
-    /// The database did not answer at all: asking again may help.
+    /// The database did not answer at all, or hung up: asking again may help.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+        match self {
+            Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) => true,
+            Self::Database(
+                DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source)),
+            ) => hung_up(source),
+            _ => false,
+        }
     }
 
     /// A write the database refused: a lost race for a unique value or a reference is the caller's conflict.
@@ -134,5 +140,18 @@ pub fn unknown<'a>(what: &str, given: &str, names: impl IntoIterator<Item = &'a 
     match nearest(given, names) {
         Some(near) => format!("there is no {what} `{given}`; did you mean `{near}`?"),
         None => format!("there is no {what} `{given}`"),
+    }
+}
+
+/// Whether the connection is gone: a pooled one is not tried before it is used.
+fn hung_up(source: &sqlx::Error) -> bool {
+    // admin_shutdown, crash_shutdown, cannot_connect_now
+    const ENDS: [&str; 3] = ["57P01", "57P02", "57P03"];
+    match source {
+        sqlx::Error::Database(told) => told.code().is_some_and(|code| ENDS.contains(&&*code)),
+        other => matches!(
+            other,
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
+        ),
     }
 }

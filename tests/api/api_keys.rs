@@ -4,7 +4,10 @@ use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value as Json, json};
 
-use crate::support::{Answer, Caller, Person, TestServer, on_both};
+use crate::{
+    crash::everything,
+    support::{Answer, Caller, Person, TestServer, on_both},
+};
 
 const KEYS: &str = "/v1/api-keys";
 
@@ -118,6 +121,43 @@ fn what_is_no_key_opens_nothing_and_only_hashes_are_stored() {
         ] {
             let refused = admin.post(KEYS, wish).await.expect(422);
             assert_eq!(refused.errors().iter().map(|(place, _)| *place).collect::<Vec<_>>(), places);
+        }
+    });
+}
+
+/// Not by the library that the product hashes with.
+fn sha_256(bytes: &[u8]) -> Vec<u8> {
+    let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    suite.tls13().unwrap().common.hash_provider.hash(bytes).as_ref().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn of_a_key_the_whole_database_has_its_sha_256_and_its_beginning_alone() {
+    on_both(|server| async move {
+        assert!(hex(&sha_256(b"abc")).starts_with("ba7816bf8f01cfea"));
+        let admin = server.as_admin().await;
+        let wish = json!({"name": "Robot", "scopes": ["*:*"]});
+        // the answer, which has the key in it, is kept for whoever asks again
+        let request = admin.request("POST", KEYS).header("Idempotency-Key", "once").json(&wish);
+        let made = admin.send(request).await.expect(201);
+        robot(&server, &made).get("/v1/me").await.expect(200);
+        let text = made.json["key"].as_str().unwrap();
+        let store = &server.world().store;
+        let sql = Statement::from_string(store.backend, "select hash from api_key");
+        let row = store.read.query_one_raw(sql).await.unwrap().unwrap();
+        let hash: Vec<u8> = row.try_get("", "hash").unwrap();
+        assert_eq!(hash, sha_256(text.as_bytes()));
+        let rows: Vec<String> = everything(&server).await.iter().map(|row| row.to_ascii_lowercase()).collect();
+        let found = rows.iter().any(|row| row.starts_with("api_key: ") && row.contains(&hex(&hash)));
+        assert!(found, "bytes are read as digits");
+        let hidden = &text[made.json["prefix"].as_str().unwrap().len()..];
+        for secret in [hidden.to_ascii_lowercase(), hex(hidden.as_bytes())] {
+            let holding = rows.iter().find(|row| row.contains(&secret));
+            assert!(holding.is_none(), "{holding:?}");
         }
     });
 }

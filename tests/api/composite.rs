@@ -140,6 +140,29 @@ fn references_that_lead_nowhere_twice_or_in_a_circle_are_refused_at_their_place(
 }
 
 #[test]
+fn a_composite_takes_a_hundred_operations_and_not_one_more() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let operations = |contacts: usize| -> Json {
+            let account = json!({"ref": "a", "op": "create", "kind": "account", "data": {"name": "Acme"}});
+            let data = |n: usize| json!({"last_name": format!("Jones {n}"), "account_id": {"$ref": "a.id"}});
+            let contact = |n| json!({"op": "create", "kind": "contact", "data": data(n)});
+            (0..contacts).map(contact).chain([account]).collect()
+        };
+        let total = async |kind: &str| {
+            admin.get(&format!("/v1/{kind}?count=exact&limit=1")).await.expect(200).json["page"]["total"].clone()
+        };
+        let refused = composite(&admin, operations(100)).await.expect(422);
+        assert_eq!(refused.errors(), [("/operations", "out_of_range")]);
+        assert_eq!((total("accounts").await, total("contacts").await), (json!(0), json!(0)));
+        let answer = composite(&admin, operations(99)).await.expect(200);
+        let results = answer.json["results"].as_array().unwrap();
+        assert!(results.len() == 100 && results.iter().all(|one| one["status"] == 201), "{}", answer.json);
+        assert_eq!((total("accounts").await, total("contacts").await), (json!(1), json!(99)));
+    });
+}
+
+#[test]
 fn each_operation_needs_its_own_right_and_reach() {
     on_both(|server| async move {
         let (admin, rep) = (server.as_admin().await, server.as_person(Person::Rep).await);

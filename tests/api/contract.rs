@@ -1,6 +1,9 @@
 //! What holds for every request, whatever it asks for.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
+use ripen_core::error::Code;
 use serde_json::json;
 
 use crate::support::{Db, Person, TestServer, block_on, on, on_both};
@@ -20,6 +23,30 @@ fn errors_are_problem_documents_with_a_page_for_their_code() {
             assert!(codes.contains(&code), "{code}");
         }
         assert_eq!(server.anonymous().get("/problems/none").await.expect(404).problem(), "not_found");
+    });
+}
+
+#[test]
+fn every_code_has_a_page_with_its_title_and_stands_in_the_description() {
+    on_both(|server| async move {
+        let anyone = server.anonymous();
+        let own = Code::all().map(|code| (code.name(), code.title()));
+        let plugins = ripen_plugins::CODES.iter().map(|code| (code.code.to_owned(), code.title));
+        let wanted: BTreeMap<String, &str> = own.chain(plugins).collect();
+        let listed = anyone.get("/problems").await.expect(200);
+        assert_eq!(listed.data().len(), wanted.len(), "each once");
+        for (code, title) in &wanted {
+            let entry = json!({"type": format!("/problems/{code}"), "code": code, "title": title});
+            assert!(listed.data().contains(&entry), "{code}");
+            assert_eq!(anyone.get(&format!("/problems/{code}")).await.expect(200).json, entry);
+        }
+        let document = anyone.get("/openapi.json").await.expect(200).json;
+        for schema in ["Problem", "RowProblem"] {
+            let codes = document["components"]["schemas"][schema]["properties"]["code"]["enum"].as_array().unwrap();
+            let mut codes: Vec<_> = codes.iter().map(|code| code.as_str().unwrap()).collect();
+            codes.sort_unstable();
+            assert_eq!(codes, wanted.keys().map(String::as_str).collect::<Vec<_>>(), "{schema}");
+        }
     });
 }
 

@@ -256,6 +256,39 @@ fn what_the_server_sets_and_what_is_unknown_is_refused_all_at_once() {
 }
 
 #[test]
+fn each_field_that_callers_do_not_set_is_refused_in_a_create_and_in_a_patch() {
+    every_kind(|_, maker, shape| {
+        Box::pin(async move {
+            let (many, body) = (path(&shape), maker.body(&shape).await);
+            let made = maker.make(&shape).await;
+            let here = format!("{many}/{}", made.id());
+            let closed: Vec<_> = shape.fields.iter().filter(|field| field.access != FieldAccess::Write).collect();
+            for name in ["id", "version", "created_at", "created_by", "updated_at"] {
+                assert!(closed.iter().any(|field| field.name == name), "{}.{name}", shape.name);
+            }
+            for field in closed {
+                let pointer = format!("/{}", field.name);
+                let wanted = ("validation_failed", vec![(pointer.as_str(), "read_only")]);
+                // its own value, as a client sends that writes back what it has read
+                let value = &made.json[&field.name];
+                if field.access != FieldAccess::Create {
+                    let mut body = body.clone();
+                    body.insert(field.name.clone(), value.clone());
+                    let refused = maker.admin.post(&many, body.into()).await.expect(422);
+                    assert_eq!((refused.problem(), refused.errors()), wanted, "{} create", shape.name);
+                }
+                if takes(&shape, Verb::Update) {
+                    let patch = Map::from_iter([(field.name.clone(), value.clone())]);
+                    let refused = maker.admin.patch(&here, patch.into()).await.expect(422);
+                    assert_eq!((refused.problem(), refused.errors()), wanted, "{} patch", shape.name);
+                }
+            }
+            assert_eq!(maker.admin.get(&here).await.expect(200).bytes, made.bytes, "nothing has changed");
+        })
+    });
+}
+
+#[test]
 fn nobody_and_strangers_find_nothing() {
     every_kind(|server, maker, shape| {
         Box::pin(async move {

@@ -35,15 +35,18 @@ mod matrix;
 mod merges;
 mod one_time;
 mod openapi;
+mod pages;
 mod past;
 mod plans;
 mod query;
 mod queue;
+mod readiness;
 mod roles;
 mod sample_kind;
 mod search;
 mod shares;
 mod statements;
+mod strict;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenant;

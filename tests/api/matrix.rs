@@ -15,7 +15,7 @@ const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/snapshots/ma
 const NOBODYS: &str = "01939e2b-6c00-7000-8000-000000000001";
 
 /// A body that gets as far as the right: the description's own example, or the least that can be read.
-fn body(path: &str, operation: &Json) -> Json {
+pub(crate) fn body(path: &str, operation: &Json) -> Json {
     match path.rsplit('/').next() {
         Some("batch") => json!({"operations": [{"op": "update", "id": NOBODYS, "data": {}}]}),
         Some("aggregate") => json!({"measures": [{"fn": "count"}]}),

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Caller, Person, on_both};
+use crate::{
+    matrix::body,
+    support::{Caller, Person, on_both},
+};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/snapshots/openapi.json");
 
@@ -176,14 +179,24 @@ async fn everything(admin: &Caller) -> BTreeMap<String, Vec<Json>> {
 fn no_operation_ignores_a_parameter() {
     on_both(|server| async move {
         let admin = server.as_admin().await;
+        let mut unread = Vec::new();
         for (path, method, operation) in operations(&document()) {
-            if operation["x-right"] == "public" || operation.get("requestBody").is_some() || path == "/v1/me" {
+            let content = operation["requestBody"]["content"].as_object();
+            let files = content.is_some_and(|content| !content.contains_key("application/json"));
+            if files || operation["x-right"] == "public" && content.is_none() {
+                continue; // bytes come first; pages and probes are asked for one by one
+            }
+            let place = path.replace("{id}", "01939e2b-6c00-7000-8000-000000000001");
+            let request = admin.request(&method.to_ascii_uppercase(), &format!("{place}?sord=name"));
+            let body = content.map(|_| body(&path, &operation));
+            let answer = admin.send(body.iter().fold(request, reqwest::RequestBuilder::json)).await;
+            if answer.status == 422 {
+                unread.push(format!("{method} {path}"));
                 continue;
             }
-            let path = path.replace("{id}", "01939e2b-6c00-7000-8000-000000000001");
-            let answer = admin.send(admin.request(&method.to_ascii_uppercase(), &format!("{path}?sord=name"))).await;
             assert_eq!(answer.status, 400, "{method} {path}: {}", String::from_utf8_lossy(&answer.bytes));
             assert_eq!((answer.problem(), answer.errors()[0].0), ("unknown_parameter", "sord"));
         }
+        assert_eq!(unread, Vec::<String>::new(), "the example in the description cannot be read");
     });
 }

@@ -244,6 +244,91 @@ fn a_cursor_of_one_moment_does_not_serve_another() {
     });
 }
 
+const SEARCH: &str = "/v1/accounts/search";
+const AGGREGATE: &str = "/v1/accounts/aggregate";
+
+/// What the bodies ask: a list by a field, a list over a relation, measures by group.
+async fn answers(caller: &Caller, known_at: Option<&str>) -> Vec<Json> {
+    let is = |field: &str, op: &str, value: Json| json!({"field": field, "op": op, "value": value});
+    let sum = |field: &str| json!({"fn": "sum", "field": field});
+    let measures = json!([{"fn": "count"}, sum("employees"), sum("annual_revenue")]);
+    let mut answers = Vec::new();
+    for (path, mut body) in [
+        (
+            SEARCH,
+            json!({"where": is("employees", "gte", json!(10)), "sort": ["name"], "expand": ["parent"], "count": "exact"}),
+        ),
+        (SEARCH, json!({"where": is("parent.grade", "eq", json!("A")), "count": "exact"})),
+        (AGGREGATE, json!({"group_by": ["grade", "parent.grade"], "measures": measures})),
+    ] {
+        if let Some(at) = known_at {
+            body["known_at"] = json!(at);
+        }
+        answers.push(caller.post(path, body).await.expect(200).json);
+    }
+    answers
+}
+
+#[test]
+fn searches_and_aggregates_of_the_past_answer_as_they_did_then() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let id = |n: u8| format!("019c1363-49c0-7000-8000-0000000000{n:02}");
+        let (holding, child) = (format!("/v1/accounts/{}", id(1)), format!("/v1/accounts/{}", id(2)));
+        let usd = |amount: &str| json!({"amount": amount, "currency": "USD"});
+        let first = json!({"id": id(1), "name": "Holding", "grade": "A", "employees": 10});
+        let second = json!({"id": id(2), "name": "Child", "parent_id": id(1), "employees": 200,
+            "annual_revenue": usd("12.50")});
+        let mut told = vec![(server.clock.now(), answers(&admin, None).await)];
+        for (method, path, body) in [
+            ("POST", "/v1/accounts", first),
+            ("POST", "/v1/accounts", second),
+            ("PATCH", holding.as_str(), json!({"grade": "B"})),
+            ("PATCH", child.as_str(), json!({"employees": 201, "annual_revenue": usd("13")})),
+            ("DELETE", child.as_str(), Json::Null),
+            ("DELETE", holding.as_str(), Json::Null),
+        ] {
+            server.clock.advance(TimeDelta::seconds(1));
+            let written = admin.send(admin.request(method, path).json(&body)).await;
+            assert!(written.status < 300, "{method} {path}: {}", written.json);
+            let now = answers(&admin, None).await;
+            assert_ne!(told.last().unwrap().1, now, "{method} {path} is seen");
+            told.push((server.clock.now(), now));
+        }
+        server.clock.advance(TimeDelta::seconds(1));
+        let stranger = server.as_person(Person::Stranger).await;
+        for (from, then) in &told {
+            for late in [0, 999] {
+                let at = (*from + TimeDelta::milliseconds(late)).to_rfc3339();
+                assert_eq!(answers(&admin, Some(&at)).await, *then, "at {at}");
+                let theirs = answers(&stranger, Some(&at)).await;
+                assert!(theirs.iter().all(|answer| answer["data"] == json!([])), "at {at}: {theirs:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_body_that_asks_for_what_has_not_passed_or_is_not_kept_is_refused() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        for (kind, at) in [
+            ("accounts", "2026-01-31T09:30:00Z"),
+            ("accounts", "9999-12-31T23:59:59Z"),
+            ("accounts", "2026-02-30T00:00:00Z"),
+            ("accounts", "yesterday"),
+            ("accounts", ""),
+            ("jobs", "2026-01-30T00:00:00Z"),
+        ] {
+            let count = json!({"known_at": at, "measures": [{"fn": "count"}]});
+            for (question, body) in [("search", json!({"known_at": at})), ("aggregate", count)] {
+                let refused = admin.post(&format!("/v1/{kind}/{question}"), body).await.expect(400);
+                assert_eq!(refused.errors(), [("/known_at", "invalid_parameter")], "{question} of {kind} at {at}");
+            }
+        }
+    });
+}
+
 #[test]
 fn sqlite_reads_the_past_of_every_kind_by_its_indexes() {
     on(Db::Sqlite, |server| async move {

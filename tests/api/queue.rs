@@ -1,12 +1,18 @@
 //! One queue, several processes: a job is done once, and one whose worker has died is taken up by another.
 
+use std::sync::{
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+    mpsc::{self, Receiver},
+};
+
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value as Json, json};
 
 use crate::{
     imports::{ended, job, left, many, post},
-    support::{Caller, Db, Person, TestServer, block_on, databases, prepare},
+    support::{Caller, Db, Person, TestClock, TestServer, block_on, databases, prepare},
 };
 
 #[test]
@@ -113,4 +119,56 @@ fn two_processes_on_one_queue_do_each_job_once() {
         other.stop().await.unwrap();
         server.end().await;
     });
+}
+
+/// Lets two seconds go by with each page of a job, and holds each but the first before it is committed.
+struct Pages {
+    clock: OnceLock<TestClock>,
+    kept: AtomicUsize,
+    go: Mutex<Receiver<()>>,
+}
+
+impl Pages {
+    fn after(&self, statement: &Statement) {
+        if !statement.sql.starts_with("UPDATE \"job\" SET") || !statement.sql.contains("\"progress\"") {
+            return;
+        }
+        self.clock.get().unwrap().advance(TimeDelta::seconds(2));
+        if self.kept.fetch_add(1, Ordering::SeqCst) > 0 {
+            // an error where the test has let go, or has failed
+            let _ = tokio::task::block_in_place(|| self.go.lock().unwrap().recv());
+        }
+    }
+}
+
+#[test]
+fn the_seconds_that_are_left_are_told_while_a_job_runs() {
+    for db in databases() {
+        prepare(db);
+        block_on(async {
+            let (go, wait) = mpsc::channel();
+            let pages = Pages { clock: OnceLock::new(), kept: AtomicUsize::new(0), go: Mutex::new(wait) };
+            let pages = Arc::new(pages);
+            let seen = Arc::clone(&pages);
+            let server = TestServer::observed(db, |_| {}, move |statement: &Statement| seen.after(statement)).await;
+            assert!(pages.clock.set(server.clock.clone()).is_ok());
+            let admin = server.as_admin().await;
+            let spec =
+                json!({"kind": "account", "mapping": {"external_id": {"column": "id"}, "name": {"column": "name"}}});
+            let place = post(&admin, &spec, many()).await.expect(202).header("location").to_owned();
+            let told =
+                |done: u64, eta: Json| json!({"done": done, "total": 6_000, "ok": done, "failed": 0, "eta_s": eta});
+            // a thousand rows in two seconds; of the first page it is not known how long it took
+            let left = [json!(null), json!(8), json!(6), json!(4), json!(2)];
+            for (done, eta) in [1_000, 2_000, 3_000, 4_000, 5_000].into_iter().zip(left) {
+                let met = job(&admin, &place, |job| job["progress"]["done"] == done).await;
+                assert_eq!((&met["state"], &met["progress"]), (&json!("running"), &told(done, eta)), "{met}");
+                go.send(()).unwrap();
+            }
+            drop(go);
+            let done = job(&admin, &place, ended).await;
+            assert_eq!((&done["state"], &done["progress"]), (&json!("succeeded"), &told(6_000, json!(0))), "{done}");
+            server.end().await;
+        });
+    }
 }

@@ -18,7 +18,10 @@ use sea_orm::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::support::{Caller, Db, Person, TestServer, on_both, on_both_with_the_sample};
+use crate::{
+    roles::someone,
+    support::{Caller, Db, Person, TestServer, on_both, on_both_with_the_sample},
+};
 
 async fn names(caller: &Caller, parameters: &[(&str, &str)]) -> Vec<String> {
     let answer = caller.list("/v1/accounts", parameters).await.expect(200);
@@ -146,6 +149,51 @@ fn hostile_texts_are_words_or_refused() {
         }
         let past = [("search", "plain"), ("known_at", "2026-01-30T00:00:00Z")];
         assert_eq!(admin.list("/v1/accounts", &past).await.expect(400).errors(), [("search", "invalid_parameter")]);
+    });
+}
+
+#[test]
+fn who_may_not_read_every_searched_field_finds_by_the_others_as_if_there_were_no_more() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        for (name, phone) in
+            [("Acme 5550100", None), ("Zeta", Some("+14155550100")), ("5550199 Ltd", Some("+14155550100"))]
+        {
+            account(&admin, json!({"name": name, "phone": phone, "country": "DE"})).await;
+        }
+        let role =
+            |fields| json!({"rights": ["account:read"], "rows": {"default": "all"}, "fields": {"account": fields}});
+        let clerk = someone(&server, "clerk", role(json!({"phone": "none", "website": "none"}))).await;
+        for (text, mine) in [
+            ("5550100", vec!["Acme 5550100"]),
+            ("0100", vec!["Acme 5550100"]),
+            ("zet", vec!["Zeta"]),
+            ("zeta 5550100", vec![]),
+            ("5550199", vec!["5550199 Ltd"]),
+            ("ltd 5550", vec!["5550199 Ltd"]),
+        ] {
+            let asked = [("search", text), ("sort", "name"), ("count", "exact")];
+            assert_eq!(names(&clerk, &asked).await, mine, "{text}");
+            let found = clerk.list("/v1/accounts", &asked).await.expect(200);
+            assert_eq!(found.json["page"]["total"], mine.len(), "{text}");
+            let export = clerk.list("/v1/accounts/export", &[("search", text), ("format", "ndjson")]).await.expect(200);
+            assert_eq!(String::from_utf8(export.bytes).unwrap().lines().count(), mine.len(), "{text}");
+        }
+        assert_eq!(names(&admin, &[("search", "5550100")]).await.len(), 3);
+        let blind: HashMap<_, _> =
+            search::fields(ripen::registry().kind("account").unwrap().shape()).map(|name| (name, "none")).collect();
+        let blind = someone(&server, "blind", role(json!(blind))).await;
+        let refused = blind.list("/v1/accounts", &[("search", "acme")]).await.expect(400);
+        assert_eq!(refused.errors(), [("search", "unknown_parameter")], "as where there is nothing to search");
+        let create = |n| json!({"op": "create", "data": {"name": format!("Many {n}"), "phone": "+14155550100"}});
+        for page in [0..1000, 1000..1001] {
+            let operations: Vec<_> = page.map(create).collect();
+            admin.post("/v1/accounts/batch", json!({"operations": operations})).await.expect(200);
+        }
+        let refused = clerk.list("/v1/accounts", &[("search", "many")]).await.expect(400);
+        assert_eq!(refused.errors(), [("search", "query_too_expensive")]);
+        let narrowed = [("search", "many"), ("filter", "name < \"Many 2\"")];
+        assert_eq!(names(&clerk, &narrowed).await.len(), 50, "a filter narrows what is looked at");
     });
 }
 

@@ -91,6 +91,29 @@ fn switching_takes_effect_on_the_next_run() {
 }
 
 #[test]
+fn an_installation_is_changed_from_the_version_one_has_seen() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        upload(&admin, RFM).await;
+        install(&admin, json!({"key": "rfm", "plugin": "rfm", "kind": "scorer"})).await;
+        let seen = admin.get("/v1/installations?filter=key = \"rfm\"").await.expect(200).data()[0].clone();
+        let patch = |tag: Option<String>| {
+            let request = admin.request("PATCH", "/v1/installations/rfm");
+            let request = request.header("Content-Type", "application/merge-patch+json");
+            let request = tag.into_iter().fold(request, |request, tag| request.header("If-Match", tag));
+            admin.send(request.body(json!({"config": {"weights": [1, 1, 2]}}).to_string()))
+        };
+        let tag = format!("\"v{}\"", seen["version"]);
+        let changed = patch(Some(tag.clone())).await.expect(200);
+        assert_eq!(changed.json["config"]["weights"], json!([1, 1, 2]));
+        assert_eq!(patch(Some(tag)).await.expect(412).problem(), "stale");
+        admin.patch("/v1/tenant", json!({"require_preconditions": true})).await.expect(200);
+        assert_eq!(patch(None).await.expect(428).problem(), "precondition_required");
+        patch(Some(changed.header("etag").to_owned())).await.expect(200);
+    });
+}
+
+#[test]
 fn a_run_that_makes_no_sense_is_refused_before_it_starts() {
     on_both(|server| async move {
         let admin = server.as_admin().await;

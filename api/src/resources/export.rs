@@ -27,7 +27,7 @@ pub(super) async fn export(caller: Caller, kind: Kind, parameters: Parameters, a
     let format = Format::parse(format.as_deref())?;
     let query = ListQuery { filter: filter.map(Into::into), search, sort, fields, ..ListQuery::default() };
     let cx = known(&caller, known_at.as_deref())?.into_owned();
-    export::check(&cx, kind.shape(), &query)?;
+    export::check(&cx, kind.shape(), &query).await?;
     let slot = app.exports.take(caller.tenant.id)?;
     let name = format!("attachment; filename=\"{}.{}\"", kind.shape().plural, format.extension());
     let (sink, mut pieces) = Sink::new();

@@ -10,7 +10,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     Problem,
-    extract::{Body, Caller, Id, Parameters},
+    extract::{Body, Caller, Id, NoBody, Parameters},
 };
 
 type Answer = Result<HttpResponse, Problem>;
@@ -58,7 +58,8 @@ async fn list(caller: Caller, parameters: Parameters) -> Answer {
 ///
 /// It acts as you, with those of your rights that its scopes name, as they are at each request. Send it as
 /// `Authorization: Bearer ripen_pat_..`. It is shown this once.
-#[utoipa::path(post, path = "/v1/api-keys", operation_id = "create_api_key", tag = "api-keys", request_body = KeyWish,
+#[utoipa::path(post, path = "/v1/api-keys", operation_id = "create_api_key", tag = "api-keys",
+    request_body(content = KeyWish, example = json!({"name": "nightly sync", "scopes": ["account:read", "contact:*"]})),
     extensions(("x-right" = json!("api_key:create"))),
     responses((status = 201, description = "The key, shown this once.", body = NewApiKey),
         (status = 409, description = "You came with a key, or have as many as a user may.")))]
@@ -75,7 +76,7 @@ async fn create(caller: Caller, parameters: Parameters, body: Body<KeyWish>) -> 
 #[utoipa::path(delete, path = "/v1/api-keys/{id}", operation_id = "delete_api_key", tag = "api-keys",
     params(("id" = uuid::Uuid, Path, description = "The key's id.")), extensions(("x-right" = json!("api_key:delete"))),
     responses((status = 204, description = "Gone.")))]
-async fn remove(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+async fn remove(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> Answer {
     let [] = parameters.take([])?;
     access::remove_key(&caller, id.0).await?;
     Ok(HttpResponse::NoContent().finish())

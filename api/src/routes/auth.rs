@@ -8,7 +8,7 @@ use utoipa::{OpenApi, ToSchema};
 use crate::{
     Problem,
     address::client,
-    extract::{Body, Caller, Id, Parameters},
+    extract::{Body, Caller, Id, NoBody, Parameters},
     server::App,
 };
 
@@ -91,7 +91,8 @@ async fn keys(app: web::Data<App>, parameters: Parameters) -> Answer {
 /// Log in
 ///
 /// The same answer whichever of the three is wrong. After five failures the waits between attempts double.
-#[utoipa::path(post, path = "/v1/auth/login", operation_id = "login", tag = "auth", request_body = Login,
+#[utoipa::path(post, path = "/v1/auth/login", operation_id = "login", tag = "auth",
+    request_body(content = Login, example = json!({"tenant": "demo", "email": "admin@demo.example", "password": "nine green pears"})),
     extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "Logged in.", body = Tokens), (status = 401, description = "Something is wrong.")))]
 async fn login(app: web::Data<App>, request: HttpRequest, parameters: Parameters, body: Body<Login>) -> Answer {
@@ -104,7 +105,8 @@ async fn login(app: web::Data<App>, request: HttpRequest, parameters: Parameters
 /// Get the next pair of tokens
 ///
 /// A refresh token works once. One that was used before ends the session: it must have been copied.
-#[utoipa::path(post, path = "/v1/auth/refresh", operation_id = "refresh", tag = "auth", request_body = Refresh,
+#[utoipa::path(post, path = "/v1/auth/refresh", operation_id = "refresh", tag = "auth",
+    request_body(content = Refresh, example = json!({"refresh_token": "ripen_rt_example"})),
     extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "The next pair.", body = Tokens), (status = 401, description = "Log in again.")))]
 async fn refresh(app: web::Data<App>, parameters: Parameters, body: Body<Refresh>) -> Answer {
@@ -115,7 +117,8 @@ async fn refresh(app: web::Data<App>, parameters: Parameters, body: Body<Refresh
 /// Log out
 ///
 /// Ends the session of the refresh token; its access tokens stop at once. A token that is not known is no failure.
-#[utoipa::path(post, path = "/v1/auth/logout", operation_id = "logout", tag = "auth", request_body = Refresh,
+#[utoipa::path(post, path = "/v1/auth/logout", operation_id = "logout", tag = "auth",
+    request_body(content = Refresh, example = json!({"refresh_token": "ripen_rt_example"})),
     extensions(("x-right" = json!("public"))), responses((status = 204, description = "The session has ended.")))]
 async fn logout(app: web::Data<App>, parameters: Parameters, body: Body<Refresh>) -> Answer {
     let [] = parameters.take([])?;
@@ -137,7 +140,8 @@ async fn me(caller: Caller, parameters: Parameters) -> Answer {
 ///
 /// Ends all my sessions.
 #[utoipa::path(put, path = "/v1/me/password", operation_id = "change_my_password", tag = "auth",
-    request_body = ChangedPassword, extensions(("x-right" = json!("me:update"))),
+    request_body(content = ChangedPassword, example = json!({"current_password": "nine green pears", "password": "ten blue plums"})),
+    extensions(("x-right" = json!("me:update"))),
     responses((status = 204, description = "Changed; log in again.")))]
 async fn change_password(
     caller: Caller,
@@ -155,7 +159,8 @@ async fn change_password(
 ///
 /// Ends all their sessions.
 #[utoipa::path(put, path = "/v1/users/{id}/password", operation_id = "set_user_password", tag = "auth",
-    params(("id" = uuid::Uuid, Path, description = "The user.")), request_body = NewPassword,
+    params(("id" = uuid::Uuid, Path, description = "The user.")), 
+    request_body(content = NewPassword, example = json!({"password": "ten blue plums"})),
     extensions(("x-right" = json!("user:set_password"))), responses((status = 204, description = "Set.")))]
 async fn set_password(caller: Caller, id: Id, parameters: Parameters, body: Body<NewPassword>) -> Answer {
     let [] = parameters.take([])?;
@@ -171,7 +176,7 @@ async fn set_password(caller: Caller, id: Id, parameters: Parameters, body: Body
     params(("id" = uuid::Uuid, Path, description = "The user.")), extensions(("x-right" = json!("user:invite"))),
     responses((status = 200, description = "The token, shown this once, or where it was mailed to.", body = OneTimeToken),
         (status = 409, description = "The user is not invited.")))]
-async fn invite(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+async fn invite(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> Answer {
     let [] = parameters.take([])?;
     Ok(secret(&access::one_time_token(&caller, id.0, Purpose::Invite).await?))
 }
@@ -184,7 +189,7 @@ async fn invite(caller: Caller, id: Id, parameters: Parameters) -> Answer {
     params(("id" = uuid::Uuid, Path, description = "The user.")), extensions(("x-right" = json!("user:set_password"))),
     responses((status = 200, description = "The token, shown this once, or where it was mailed to.", body = OneTimeToken),
         (status = 409, description = "The user is not active.")))]
-async fn reset_password(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+async fn reset_password(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> Answer {
     let [] = parameters.take([])?;
     Ok(secret(&access::one_time_token(&caller, id.0, Purpose::Reset).await?))
 }
@@ -194,7 +199,8 @@ async fn reset_password(caller: Caller, id: Id, parameters: Parameters) -> Answe
 /// Makes an invited user active and ends the user's sessions. The token works once; a password that is refused leaves it
 /// as it is.
 #[utoipa::path(post, path = "/v1/auth/password", operation_id = "redeem_token", tag = "auth",
-    request_body = RedeemedToken, extensions(("x-right" = json!("public"))),
+    request_body(content = RedeemedToken, example = json!({"token": "ripen_ott_example", "password": "ten blue plums"})),
+    extensions(("x-right" = json!("public"))),
     responses((status = 204, description = "Set; log in."), (status = 401, description = "The token does not work.")))]
 async fn redeem(
     app: web::Data<App>,

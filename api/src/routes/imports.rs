@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Bytes of a spec.
-const SPEC: usize = 1 << 20;
+pub(super) const SPEC: usize = 1 << 20;
 /// Bytes of a refused request that are still read, so that its sender gets to the answer.
 const DRAIN: usize = 16 << 20;
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     Problem,
-    extract::{Caller, Id, Parameters},
+    extract::{Caller, Id, NoBody, Parameters},
     resources::record,
 };
 
@@ -50,7 +50,7 @@ pub(crate) async fn accepted(cx: &Context, job: Uuid) -> Answer {
     params(("id" = Uuid, Path, description = "The job.")), extensions(("x-right" = json!("job:cancel"))),
     responses((status = 200, description = "The job, cancelled.", body = ref("#/components/schemas/Job")),
         (status = 409, description = "It has ended before.")))]
-async fn cancel(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+async fn cancel(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> Answer {
     let [] = parameters.take([])?;
     let job = jobs::cancel(&caller, id.0).await?;
     Ok(record(&caller, "job", job.id, &mut HttpResponse::Ok()).await?)
@@ -65,7 +65,7 @@ async fn cancel(caller: Caller, id: Id, parameters: Parameters) -> Answer {
     responses((status = 202, description = "The job, waiting.", body = ref("#/components/schemas/Job"),
         headers(("Location" = String, description = "The job."))),
         (status = 409, description = "It did not fail, or for a reason of its own.")))]
-async fn retry(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+async fn retry(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> Answer {
     let [] = parameters.take([])?;
     jobs::retry(&caller, id.0).await?;
     accepted(&caller, id.0).await
@@ -81,7 +81,7 @@ async fn retry(caller: Caller, id: Id, parameters: Parameters) -> Answer {
     responses((status = 202, description = "The job that undoes it.", body = ref("#/components/schemas/Job"),
         headers(("Location" = String, description = "The job."))),
         (status = 409, description = "It has not ended, or is of a kind that is not undone.")))]
-async fn undo_job(caller: Caller, id: Id, parameters: Parameters) -> Answer {
+async fn undo_job(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> Answer {
     let [] = parameters.take([])?;
     accepted(&caller, undo::ask(&caller, id.0).await?).await
 }

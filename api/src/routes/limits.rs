@@ -3,8 +3,9 @@
 use actix_web::{HttpResponse, web};
 use ripen_core::{
     access,
+    custom::{define, rules},
     decisions::LARGEST as PLUGIN,
-    engine::{aggregate, batch, feed, filter, read, search},
+    engine::{MAX_DEPTH, aggregate, batch, custom::MAX_INDEXED, erase, feed, filter, merge, parts, read, search},
     idempotency, import,
 };
 use serde_json::{Value as Json, json};
@@ -12,8 +13,9 @@ use utoipa::OpenApi;
 
 use crate::{
     Problem,
-    extract::{Caller, MANY, Parameters},
+    extract::{Caller, MANY, Parameters, UPLOAD_TIME},
     json::DEPTH,
+    routes::imports::SPEC,
     server::App,
 };
 
@@ -51,10 +53,34 @@ fn all(app: &App) -> Json {
             "seconds": app.limits.body_time.as_secs(),
             "batch_bytes": MANY,
             "plugin_bytes": PLUGIN,
+            "upload_seconds": UPLOAD_TIME.as_secs(),
         },
-        "lists": {"page": read::MAX_LIMIT, "expand_depth": 2, "search_characters": search::LONGEST},
-        "filters": {"nodes": filter::MAX_NODES, "depth": filter::MAX_DEPTH, "values": filter::MAX_VALUES},
-        "aggregates": {"groups": aggregate::MAX_LIMIT},
+        "lists": {"page": read::MAX_LIMIT, "expand_depth": MAX_DEPTH},
+        "searches": {"characters": search::LONGEST, "records_where_fields_are_hidden": search::CANDIDATES},
+        "filters": {
+            "nodes": filter::MAX_NODES,
+            "depth": filter::MAX_DEPTH,
+            "values": filter::MAX_VALUES,
+            "relations": MAX_DEPTH,
+            "letters_beyond_ascii": filter::MAX_LETTERS,
+        },
+        "aggregates": {
+            "measures": aggregate::MAX_MEASURES,
+            "group_by": aggregate::MAX_GROUP_BY,
+            "periods": aggregate::MAX_PERIODS,
+            "groups": aggregate::MAX_LIMIT,
+            "groups_looked_at": aggregate::MAX_GROUPS,
+        },
+        "lines": {"of_record": parts::MOST},
+        "merges": {"records": merge::MOST},
+        "erasures": {"records": erase::MOST},
+        "custom": {
+            "fields": rules::MAX_FIELDS,
+            "objects": rules::MAX_OBJECTS,
+            "options": define::MAX_OPTIONS,
+            "indexed_characters": MAX_INDEXED,
+        },
+        "passwords": {"least_characters": access::SHORTEST_PASSWORD, "bytes": access::LONGEST_PASSWORD},
         "batches": {"operations": batch::LARGEST},
         "composites": {"operations": batch::LARGEST_COMPOSITE},
         "changes": {
@@ -63,7 +89,11 @@ fn all(app: &App) -> Json {
             "heartbeat_seconds": app.limits.heartbeat.as_secs(),
         },
         "exports": {"at_once_of_tenant": app.exports.most()},
-        "imports": {"row_bytes": import::LONGEST_ROW},
+        "imports": {
+            "spec_bytes": SPEC,
+            "row_bytes": import::LONGEST_ROW,
+            "workbook_bytes": import::LARGEST_WORKBOOK,
+        },
         "idempotency": {"key_characters": idempotency::LONGEST, "kept_seconds": idempotency::KEPT.num_seconds()},
         "api_keys": {"of_user": access::MOST_KEYS},
     })

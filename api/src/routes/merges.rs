@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use crate::{
     Problem,
-    extract::{Caller, Id, Parameters},
+    extract::{Caller, Id, NoBody, Parameters},
     resources::record,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Doc;
     params(("id" = uuid::Uuid, Path, description = "The merge.")), extensions(("x-right" = json!("merge:read"))),
     responses((status = 200, description = "The merge, undone.", body = ref("#/components/schemas/Merge")),
         (status = 409, description = "It was undone before, or what it did has been changed since.")))]
-async fn undo(caller: Caller, id: Id, parameters: Parameters) -> Result<HttpResponse, Problem> {
+async fn undo(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> Result<HttpResponse, Problem> {
     let [] = parameters.take([])?;
     merge::undo(&caller, id.0).await?;
     Ok(record(&caller, "merge", id.0, &mut HttpResponse::Ok()).await?)

@@ -11,7 +11,8 @@ use utoipa::OpenApi;
 use super::jobs::accepted;
 use crate::{
     Problem,
-    extract::{Body, Caller, Component, Parameters},
+    extract::{Body, Caller, Component, NoBody, Parameters},
+    precondition::IfMatch,
     resources::record,
 };
 
@@ -52,7 +53,8 @@ async fn upload(caller: Caller, parameters: Parameters, component: Component) ->
 ///
 /// Checked as a whole, down to the plugin's own word on its configuration. It is a draft until it is activated.
 #[utoipa::path(post, path = "/v1/installations", operation_id = "create_installation", tag = "installations",
-    request_body = NewInstallation, extensions(("x-right" = json!("installation:create"))),
+    request_body(content = NewInstallation, example = json!({"key": "rfm-customers", "plugin": "rfm", "kind": "scorer"})),
+    extensions(("x-right" = json!("installation:create"))),
     responses((status = 201, description = "Installed.", body = ref("#/components/schemas/Installation"),
         headers(("Location" = String, description = "The installation.")))))]
 async fn install(caller: Caller, parameters: Parameters, body: Body<NewInstallation>) -> Answer {
@@ -66,17 +68,22 @@ async fn install(caller: Caller, parameters: Parameters, body: Body<NewInstallat
 ///
 /// From its next run on; a run under way holds what it started with. By id or key.
 #[utoipa::path(patch, path = "/v1/installations/{id}", operation_id = "update_installation",
-    tag = "installations", params(("id" = String, Path, description = "Id or key.")), request_body = Changes,
+    tag = "installations", params(("id" = String, Path, description = "Id or key."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` as you read it.")),
+    request_body(content((Changes = "application/merge-patch+json"), (Changes = "application/json"))),
     extensions(("x-right" = json!("installation:update"))),
-    responses((status = 200, description = "Changed.", body = ref("#/components/schemas/Installation"))))]
+    responses((status = 200, description = "Changed.", body = ref("#/components/schemas/Installation")),
+        (status = 412, description = "It has changed since you read it."),
+        (status = 428, description = "The tenant requires `If-Match`.")))]
 async fn configure(
     caller: Caller,
     installation: web::Path<String>,
     parameters: Parameters,
+    seen: IfMatch,
     body: Body<Changes>,
 ) -> Answer {
     let [] = parameters.take([])?;
-    let id = decisions::configure(&caller, &installation, body.0).await?;
+    let id = decisions::configure(&caller, &installation, seen.version(&caller)?, body.0).await?;
     Ok(record(&caller, "installation", id, &mut HttpResponse::Ok()).await?)
 }
 
@@ -87,7 +94,7 @@ async fn configure(
     tag = "installations", params(("id" = String, Path, description = "Id or key.")),
     extensions(("x-right" = json!("installation:update"))),
     responses((status = 200, description = "Active.", body = ref("#/components/schemas/Installation"))))]
-async fn activate(caller: Caller, installation: web::Path<String>, parameters: Parameters) -> Answer {
+async fn activate(caller: Caller, installation: web::Path<String>, parameters: Parameters, _: NoBody) -> Answer {
     switch(&caller, &installation, parameters, State::Active).await
 }
 
@@ -98,7 +105,7 @@ async fn activate(caller: Caller, installation: web::Path<String>, parameters: P
     tag = "installations", params(("id" = String, Path, description = "Id or key.")),
     extensions(("x-right" = json!("installation:update"))),
     responses((status = 200, description = "Paused.", body = ref("#/components/schemas/Installation"))))]
-async fn pause(caller: Caller, installation: web::Path<String>, parameters: Parameters) -> Answer {
+async fn pause(caller: Caller, installation: web::Path<String>, parameters: Parameters, _: NoBody) -> Answer {
     switch(&caller, &installation, parameters, State::Paused).await
 }
 
@@ -113,7 +120,8 @@ async fn switch(cx: &Context, installation: &str, parameters: Parameters, state:
 /// The job and the plugin run have the same id. `apply` (right `plugin_run:create`) books decisions, page by page;
 /// `simulate` and `backtest` (right `plugin_run:simulate`) answer in the run's `result` and book nothing.
 #[utoipa::path(post, path = "/v1/plugin-runs", operation_id = "create_plugin_run", tag = "plugin-runs",
-    request_body = NewRun, extensions(("x-right" = json!("plugin_run:simulate"))),
+    request_body(content = NewRun, example = json!({"installation": "rfm-customers", "mode": "simulate", "as_of": "2018-01-01"})),
+    extensions(("x-right" = json!("plugin_run:simulate"))),
     responses((status = 202, description = "The job that does it.", body = ref("#/components/schemas/Job"),
         headers(("Location" = String, description = "The job."))),
         (status = 404, description = "There is no such installation.")))]

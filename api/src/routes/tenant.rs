@@ -7,7 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 use crate::{
     Problem,
     extract::{Caller, Draft, Parameters},
-    precondition::IfMatch,
+    precondition::{IfMatch, IfNoneMatch},
 };
 
 type Answer = Result<HttpResponse, Problem>;
@@ -40,11 +40,17 @@ struct TenantPatch {
 /// What it is called, where its days begin, and what it requires of writers.
 #[utoipa::path(get, path = "/v1/tenant", operation_id = "get_tenant", tag = "tenant",
     extensions(("x-right" = json!("tenant:read"))),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what you have: 304 where it is the same.")),
     responses((status = 200, description = "The tenant.", body = Settings,
-        headers(("ETag" = String, description = "The version, for `If-Match`.")))))]
-async fn get(caller: Caller, parameters: Parameters) -> Answer {
+        headers(("ETag" = String, description = "The version, for `If-Match`."))),
+        (status = 304, description = "You have it already.")))]
+async fn get(caller: Caller, parameters: Parameters, seen: IfNoneMatch) -> Answer {
     let [] = parameters.take([])?;
-    Ok(answer(&settings(&caller)?))
+    let settings = settings(&caller)?;
+    if seen.has(&etag(&settings)) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag(&settings))).finish());
+    }
+    Ok(answer(&settings))
 }
 
 /// Change settings of your tenant
@@ -64,5 +70,9 @@ async fn change(caller: Caller, parameters: Parameters, seen: IfMatch, patch: Dr
 }
 
 fn answer(settings: &Settings) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::ETAG, format!("\"v{}\"", settings.version))).json(settings)
+    HttpResponse::Ok().insert_header((header::ETAG, etag(settings))).json(settings)
+}
+
+fn etag(settings: &Settings) -> String {
+    format!("\"v{}\"", settings.version)
 }

@@ -31,7 +31,7 @@ pub use self::{
     grants::{Definition, Extent, Grants},
     me::{Me, MyUser, me},
     one_time::{OneTimeToken, Purpose, one_time_token, redeem},
-    password::Cost,
+    password::{Cost, LONGEST as LONGEST_PASSWORD, SHORTEST as SHORTEST_PASSWORD},
     rights::{may, may_act, rights_of},
     role::Role,
     secrets::{Secret, Secrets},

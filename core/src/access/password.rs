@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Secret;
 use crate::error::{Code, Error, Result, Violation};
 
-const SHORTEST: usize = 10;
+pub const SHORTEST: usize = 10;
 /// Bytes. Longer ones are refused before any hashing.
-const LONGEST: usize = 1024;
+pub const LONGEST: usize = 1024;
 /// What most guessed passwords are made of, once digits, signs and letter-like digits are taken away.
 const COMMON: [&str; 24] = [
     "password",

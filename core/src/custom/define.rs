@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Choices of one field.
-const MAX_OPTIONS: usize = 200;
+pub const MAX_OPTIONS: usize = 200;
 /// Bytes that the compiled form of a pattern may take; matching is linear in the text whatever the pattern.
 const MAX_PATTERN: usize = 64 * 1024;
 /// Words that mean something else where the name of a custom field stands.

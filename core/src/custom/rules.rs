@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// Fields that a tenant may add to one kind.
-const MAX_FIELDS: usize = 200;
+pub const MAX_FIELDS: usize = 200;
 /// Kinds that a tenant may have of its own.
-const MAX_OBJECTS: usize = 100;
+pub const MAX_OBJECTS: usize = 100;
 /// First segments of paths and first words of rights that are no kinds, and those kept for what is to come.
 pub const RESERVED_WORDS: [&str; 38] = [
     "access",

@@ -108,13 +108,16 @@ pub async fn install(cx: &Context, new: NewInstallation) -> Result<Uuid> {
     Ok(written.id)
 }
 
-/// Changes what an installation does, from its next run on.
+/// Changes what an installation does, from its next run on, and from `version` where one is given.
 ///
 /// # Errors
 /// As [`install`]; `NotFound`; `Stale` where somebody else has just changed it.
-pub async fn configure(cx: &Context, id_or_key: &str, changes: Changes) -> Result<Uuid> {
+pub async fn configure(cx: &Context, id_or_key: &str, version: Option<i64>, changes: Changes) -> Result<Uuid> {
     access::may_act(&cx.actor, "installation:update")?;
     let before = find(cx, id_or_key).await?;
+    if version.is_some_and(|version| version != before.version) {
+        return Err(Error::Stale { actual: before.version });
+    }
     let plugin = match &changes.plugin {
         Some(text) => artefact::named(cx, "plugin", text).await?,
         None => artefact::by_id(cx, before.plugin_id).await?,

@@ -103,7 +103,7 @@ impl Sink {
 /// # Errors
 /// As [`list`](super::read::list), before anything is written; the database; a reader who has left.
 pub async fn export(cx: &Context, shape: &Shape, query: &ListQuery, format: Format, sink: &Sink) -> Result<()> {
-    let whole = planned(cx, shape, query)?;
+    let whole = planned(cx, shape, query).await?;
     match format {
         Format::Ndjson => ndjson(cx, &whole, sink).await,
         Format::Csv => csv(cx, &whole, sink).await,
@@ -115,12 +115,12 @@ pub async fn export(cx: &Context, shape: &Shape, query: &ListQuery, format: Form
 ///
 /// # Errors
 /// As [`export`].
-pub fn check(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<()> {
-    planned(cx, shape, query).map(drop)
+pub async fn check(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<()> {
+    planned(cx, shape, query).await.map(drop)
 }
 
-fn planned<'a>(cx: &'a Context, shape: &'a Shape, query: &ListQuery) -> Result<Whole<'a>> {
-    let whole = whole(cx, shape, query)?;
+async fn planned<'a>(cx: &'a Context, shape: &'a Shape, query: &ListQuery) -> Result<Whole<'a>> {
+    let whole = whole(cx, shape, query).await?;
     if whole.selection.expanded.is_empty() {
         return Ok(whole);
     }

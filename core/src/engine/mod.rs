@@ -47,6 +47,7 @@ pub use self::{
     past::known,
     record::{Children, Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written, only, typed},
+    selection::MAX_DEPTH,
     shape::{Column, Scope, Shape, money_schema},
     visible::{changeable, visible, within},
 };

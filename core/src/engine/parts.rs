@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Items of one list.
-const MOST: usize = 500;
+pub const MOST: usize = 500;
 /// What a child has that its parent says already.
 const OF_PARENT: [&str; 6] = ["external_id", "version", "created_at", "updated_at", "created_by", "position"];
 

@@ -63,23 +63,24 @@ pub struct Page {
 pub struct Found {
     pub body: Vec<u8>,
     pub version: i64,
-    /// `"v7"` for the whole record, `"v7.<hash>"` where fields were chosen; none with expanded relations, which change
-    /// without the record's version, and none of the past, which nobody can write to.
+    /// `"v7"` for the whole record as every tenant has it, else `"v7.<hash>"` of the fields that are shown: chosen ones, those
+    /// that a role may read, and the tenant's own, which change without the record's version. None with expanded relations,
+    /// which do so too, and none of the past, which nobody can write to.
     pub etag: Option<String>,
 }
 
 /// The records of a kind that the actor may see and the filter keeps, one page of them.
 ///
-/// Cost: one statement, one more for each expanded relation and kind, one more to count, and one more where a
-/// descending page reaches the null values of its first key.
+/// Cost: one statement, one more for each expanded relation and kind, one more to count, one more where a descending page
+/// reaches the null values of its first key, and one more to search where a searched field is hidden from the actor.
 ///
 /// # Errors
 /// `Forbidden`; `Malformed` with everything that is wrong with the query.
 pub async fn list(cx: &Context, shape: &Shape, query: &ListQuery) -> Result<Page> {
     access::may(&cx.actor, Verb::Read, shape)?;
     past::keeps(cx, shape)?;
-    let plan = Plan::of(cx, shape, query)?;
     let db = &cx.reader();
+    let plan = Plan::within_rights(cx, db, shape, query).await?;
     let layout = plan.layout();
     let mut rows = plan.rows(db, &layout).await?;
     let back = plan.cursor.as_ref().is_some_and(|cursor| cursor.back);
@@ -185,6 +186,21 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The same, its search narrowed to what the actor may read.
+    async fn within_rights(
+        cx: &'a Context,
+        db: &impl ConnectionTrait,
+        shape: &'a Shape,
+        query: &ListQuery,
+    ) -> Result<Self> {
+        let mut plan = Self::of(cx, shape, query)?;
+        if let Some(text) = query.search.as_ref().filter(|_| search::some_are_hidden(shape)) {
+            let found = search::readable(db, shape, &plan.rows, text).await?;
+            plan.rows.and_where(Expr::col(Alias::new("id")).is_in(found));
+        }
+        Ok(plan)
+    }
+
     /// The page's rows and one more, where there is one, in the direction of travel.
     async fn rows(&self, db: &impl ConnectionTrait, layout: &Layout) -> Result<Vec<QueryResult>> {
         let mut rows: Vec<QueryResult> = Vec::new();
@@ -248,10 +264,11 @@ pub(super) struct Whole<'a> {
 
 /// # Errors
 /// As [`list`].
-pub(super) fn whole<'a>(cx: &'a Context, shape: &'a Shape, query: &ListQuery) -> Result<Whole<'a>> {
+pub(super) async fn whole<'a>(cx: &'a Context, shape: &'a Shape, query: &ListQuery) -> Result<Whole<'a>> {
     access::may(&cx.actor, Verb::Read, shape)?;
     let sort = query.sort.clone().unwrap_or_else(|| "id".to_owned()); // oldest first, so that most references lead back
-    let plan = Plan::of(cx, shape, &ListQuery { sort: Some(sort), limit: None, cursor: None, ..query.clone() })?;
+    let query = ListQuery { sort: Some(sort), limit: None, cursor: None, ..query.clone() };
+    let plan = Plan::within_rights(cx, &cx.reader(), shape, &query).await?;
     let layout = plan.layout();
     let select = plan.statements(&layout).pop();
     let select = select.ok_or_else(|| Error::internal("a list without a cursor is one statement", &*shape.name))?;
@@ -342,10 +359,14 @@ fn etag(cx: &Context, selection: &Selection<'_>, version: i64, chosen: bool) -> 
     if !selection.expanded.is_empty() || cx.known_at.is_some() {
         return None;
     }
-    if !chosen {
+    let shape = selection.shape;
+    if !chosen && shape.is_as_built() {
         return Some(format!("\"v{version}\""));
     }
-    let mut own: Vec<_> = selection.custom.iter().flatten().map(String::as_str).collect();
+    let mut own: Vec<_> = match &selection.custom {
+        Some(chosen) => chosen.iter().map(String::as_str).collect(),
+        None => shape.custom.active().map(|field| &*field.key).collect(),
+    };
     own.sort_unstable();
     let names = selection.fields.iter().map(|field| field.name.as_str()).chain(own);
     let hash = names.fold(Sha256::new(), |hash, name| hash.chain_update(name).chain_update(",")).finalize();

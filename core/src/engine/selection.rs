@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Relations that may be followed in a row: `account.owner`.
-pub(super) const MAX_DEPTH: usize = 2;
+pub const MAX_DEPTH: usize = 2;
 
 /// What is printed of one kind, in the order of its shape: asked differently, the same bytes.
 pub(super) struct Selection<'a> {

@@ -160,6 +160,11 @@ impl Shape {
         Self { custom, ..Self { fields, by_name, hidden, ..self.clone() } }.described()
     }
 
+    /// Whether whoever asks sees the fields that the kind came with: all of them, and no others.
+    pub(super) fn is_as_built(&self) -> bool {
+        self.hidden.is_empty() && self.custom.all().next().is_none()
+    }
+
     /// Whether a field of that name is there that whoever asks may not read.
     pub fn hides(&self, name: &str) -> bool {
         self.hidden.iter().any(|field| field.name == name) || self.custom.hides(name)

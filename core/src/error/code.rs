@@ -9,6 +9,7 @@ pub enum Code {
     // the request as a whole
     NotFound,
     MethodNotAllowed,
+    NotAcceptable,
     MalformedJson,
     MalformedRequest,
     UnsupportedMediaType,
@@ -92,10 +93,12 @@ impl Code {
     }
 
     /// One line for people, the same for every occurrence.
+    #[expect(clippy::too_many_lines, reason = "a line a code")]
     pub fn title(self) -> &'static str {
         match self {
             Self::NotFound => "There is no such thing, or you may not see it",
             Self::MethodNotAllowed => "This path does not take that method",
+            Self::NotAcceptable => "There is no answer in a form that you accept",
             Self::MalformedJson => "The body is not JSON",
             Self::MalformedRequest => "The request cannot be read",
             Self::UnsupportedMediaType => "The body has a media type this path does not take",

@@ -33,7 +33,7 @@ use self::{
     split::Position,
     tally::Tally,
 };
-pub use self::{spec::Spec, upload::Upload};
+pub use self::{spec::Spec, upload::Upload, workbook::LARGEST as LARGEST_WORKBOOK};
 use crate::{
     access,
     engine::Resource,

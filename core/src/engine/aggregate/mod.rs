@@ -33,12 +33,12 @@ use crate::{
 };
 
 /// Groups that are looked at.
-const MAX_GROUPS: usize = 10_000;
+pub const MAX_GROUPS: usize = 10_000;
 /// Groups that are answered.
 pub const MAX_LIMIT: u64 = 1_000;
-const MAX_MEASURES: usize = 20;
-const MAX_GROUP_BY: usize = 4;
-const MAX_PERIODS: usize = 1_000;
+pub const MAX_MEASURES: usize = 20;
+pub const MAX_GROUP_BY: usize = 4;
+pub const MAX_PERIODS: usize = 1_000;
 
 /// One group.
 struct Group {

@@ -39,7 +39,7 @@ const ERASED: &str = "erased";
 /// The domain of addresses that stand where one may not be missing (RFC 2606: nobody has it).
 const NOWHERE: &str = "@erased.invalid";
 /// Records that one erasure takes along.
-const MOST: usize = 10_000;
+pub const MOST: usize = 10_000;
 
 /// What an erasure did, without a word of what it erased.
 #[derive(Clone, Debug, Default, Serialize)]

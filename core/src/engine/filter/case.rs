@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sea_orm::sea_query::{Alias, Expr, Func};
 
 /// Letters beyond ASCII that one condition may fold: two alphabets of them.
-pub(super) const MOST: usize = 80;
+pub const MOST: usize = 80;
 
 /// The text with every letter in lower case that has one.
 pub(super) fn folded(text: &str) -> String {

@@ -70,6 +70,7 @@ pub(super) use self::{
 };
 pub use self::{
     call::{Call, Function, Offset, Unit},
+    case::MOST as MAX_LETTERS,
     compile::{compile, compile_at},
     parse::parse,
 };

@@ -6,6 +6,7 @@
 //! unit; the condition narrows what `visible` gives, and never widens it.
 
 mod fill;
+mod readable;
 mod store;
 mod tokens;
 
@@ -19,9 +20,10 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use self::fill::fill;
+pub(super) use self::readable::{readable, some_are_hidden};
 pub(super) use self::store::{Documents, documents, put};
 use self::tokens::{Token, Wanted};
+pub use self::{fill::fill, readable::CANDIDATES};
 use super::Shape;
 use crate::{
     context::Context,
@@ -36,19 +38,16 @@ pub fn fields(shape: &Shape) -> impl Iterator<Item = &'static str> {
     shape.search.iter().flat_map(|text| text.split(' '))
 }
 
-/// The condition that a record of the kind has every word of `text`, the last one at least as the beginning of a word.
+/// The condition that a record of the kind has every word of `text`, the last one at least as the beginning of a word. Where
+/// [`some_are_hidden`], what it finds is for [`readable`] to decide.
 ///
 /// # Errors
 /// `Malformed`: the kind declares no fields, the text is too long or has nothing to look for, or the past is read.
 pub(super) fn condition(cx: &Context, shape: &Shape, text: &str) -> Result<Expr> {
     let wrong = |code, detail: &str| Error::malformed("search", code, detail);
-    if shape.search.is_empty() {
+    if fields(shape).all(|name| shape.hides(name)) {
         let detail = format!("{} have no fields to search; use `filter`", shape.plural);
         return Err(wrong(Code::UnknownParameter, &detail));
-    }
-    if fields(shape).any(|name| shape.hides(name)) {
-        let detail = format!("reads more of {} than you may; use `filter`", shape.plural);
-        return Err(wrong(Code::InvalidParameter, &detail));
     }
     if cx.known_at.is_some() {
         return Err(wrong(
@@ -120,12 +119,7 @@ pub(super) fn columns(shape: &Shape) -> Vec<usize> {
 
 /// One record's tokens as both databases take them: marked, with spaces between. `cells` are those of [`columns`].
 fn document(mark: &str, shape: &Shape, cells: &[Value]) -> String {
-    let mut tokens = BTreeSet::new();
-    let mut cells = cells.iter();
-    for text in shape.search {
-        let parts: Vec<String> = cells.by_ref().take(text.split(' ').count()).flat_map(texts).collect();
-        tokens::add(&mut tokens, &parts);
-    }
+    let tokens = words(shape.search, cells);
     let mut document = String::with_capacity(tokens.iter().map(|token| mark.len() + token.len() + 1).sum());
     for token in &tokens {
         if !document.is_empty() {
@@ -135,6 +129,17 @@ fn document(mark: &str, shape: &Shape, cells: &[Value]) -> String {
         document.push_str(token);
     }
     document
+}
+
+/// One record's tokens; `cells` are those of [`columns`], `search` is the [`Shape::search`] they are of.
+fn words(search: &[&str], cells: &[Value]) -> BTreeSet<String> {
+    let mut tokens = BTreeSet::new();
+    let mut cells = cells.iter();
+    for text in search {
+        let parts: Vec<String> = cells.by_ref().take(text.split(' ').count()).flat_map(texts).collect();
+        tokens::add(&mut tokens, &parts);
+    }
+    tokens
 }
 
 fn texts(cell: &Value) -> Vec<String> {

@@ -6,7 +6,7 @@
 //! how they begin, at home and from abroad, and by their last four digits or more. Each number costs two or three tokens,
 //! whatever its length, because a token that no other record has is the dearest thing to keep in an index.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Bound};
 
 use phonenumber::metadata::DATABASE;
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
@@ -58,6 +58,17 @@ pub(super) fn add(tokens: &mut BTreeSet<String>, texts: &[String]) {
 pub(super) struct Wanted {
     pub words: Vec<Vec<Token>>,
     pub number: Vec<Token>,
+}
+
+impl Wanted {
+    /// Whether a record of these tokens has every word, or the number.
+    pub fn is_in(&self, tokens: &BTreeSet<String>) -> bool {
+        let from = |token: &Token| tokens.range::<str, _>((Bound::Included(&*token.text), Bound::Unbounded)).next();
+        let begun = |token: &Token| from(token).is_some_and(|there| there.starts_with(&token.text));
+        let has = |token: &Token| if token.prefix { begun(token) } else { tokens.contains(&token.text) };
+        let every = self.words.iter().all(|choice| choice.iter().any(has));
+        (!self.words.is_empty() && every) || self.number.iter().any(has)
+    }
 }
 
 /// `prefix`: as the beginning of a stored token.
@@ -189,14 +200,8 @@ mod tests {
         tokens.into_iter().collect()
     }
 
-    /// Every word is there, or the number is.
     fn finds(query: &str, text: &str) -> bool {
-        let (tokens, wanted) = (tokens(text), wanted(query));
-        let has = |token: &Token| {
-            tokens.iter().any(|there| if token.prefix { there.starts_with(&token.text) } else { *there == token.text })
-        };
-        let every = wanted.words.iter().all(|choice| choice.iter().any(has));
-        (!wanted.words.is_empty() && every) || wanted.number.iter().any(has)
+        wanted(query).is_in(&tokens(text).into_iter().collect())
     }
 
     #[test]

@@ -1,0 +1,116 @@
+//! Nothing that is sent is passed over in silence, and no answer is taken for another.
+
+use serde_json::json;
+
+use crate::{
+    openapi::{document, operations},
+    roles::someone,
+    support::{Answer, PASSWORD, on_both},
+};
+
+const NOBODY: &str = "01939e2b-6c00-7000-8000-000000000001";
+
+#[test]
+fn an_operation_that_takes_no_body_refuses_one() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let mut asked = 0;
+        for (path, method, operation) in operations(&document()) {
+            let reads = method == "get" || operation["x-right"] == "public";
+            if reads || operation.get("requestBody").is_some() {
+                continue;
+            }
+            let request = || admin.request(&method.to_ascii_uppercase(), &path.replace("{id}", NOBODY));
+            let refused = admin.send(request().json(&json!({"hard": true, "soft": 1}))).await;
+            assert_eq!(refused.status, 422, "{method} {path}");
+            assert_eq!(refused.errors(), [("/hard", "unknown_field"), ("/soft", "unknown_field")], "{method} {path}");
+            let text = admin.send(request().header("Content-Type", "text/plain").body("hard")).await;
+            assert_eq!(text.status, 415, "{method} {path}");
+            let empty = admin.send(request().json(&json!({}))).await;
+            assert!([404, 409].contains(&empty.status), "{method} {path}: {}", empty.json);
+            asked += 1;
+        }
+        assert!(asked > 40, "{asked}");
+    });
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_body_is_told_at_once() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let body = json!({"wher": {}, "limit": "many", "sort": ["name"], "cout": "exact"});
+        let refused = admin.post("/v1/accounts/search", body).await.expect(422);
+        let mut errors = refused.errors();
+        errors.sort_unstable();
+        assert_eq!(errors, [("/cout", "unknown_field"), ("/limit", "wrong_type"), ("/wher", "unknown_field")]);
+        assert!(refused.json["errors"].to_string().contains("did you mean `where`?"), "{}", refused.json);
+        let body = json!({"plugin": "rfm", "knd": "scorer"});
+        let refused = admin.post("/v1/installations", body).await.expect(422);
+        let codes: Vec<_> = refused.errors().into_iter().map(|(_, code)| code).collect();
+        assert_eq!(codes, ["unknown_field", "required"], "{}", refused.json);
+        let many: serde_json::Map<_, _> = (0..1000).map(|n| (format!("n{n}"), json!(n))).collect();
+        let refused = admin.post("/v1/accounts/search", json!(many)).await.expect(422);
+        assert_eq!(refused.errors().len(), 20, "each costs another reading");
+    });
+}
+
+#[test]
+fn a_key_is_refused_where_nobody_is_known_whose_it_could_be() {
+    on_both(|server| async move {
+        let anyone = server.anonymous();
+        let body = json!({"tenant": "acme", "email": "admin@acme.example", "password": PASSWORD});
+        for path in ["login", "refresh", "logout", "password"] {
+            let request = anyone.request("POST", &format!("/v1/auth/{path}")).header("Idempotency-Key", "once");
+            let refused = anyone.send(request.json(&body)).await.expect(400);
+            assert_eq!(refused.errors(), [("Idempotency-Key", "invalid_parameter")], "{path}");
+        }
+        anyone.post("/v1/auth/login", body).await.expect(200);
+    });
+}
+
+#[test]
+fn an_answer_that_may_have_no_encoding_is_a_problem_like_any_other() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        for wish in ["identity;q=0", "*;q=0"] {
+            let asked = admin.request("GET", "/v1/accounts").header("Accept-Encoding", wish);
+            let refused = admin.send(asked).await.expect(406);
+            assert_eq!(refused.problem(), "not_acceptable", "{wish}");
+        }
+    });
+}
+
+#[test]
+fn a_tag_tells_apart_what_a_record_looks_like() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let money = json!({"amount": "7", "currency": "EUR"});
+        let made = admin.post("/v1/accounts", json!({"name": "Acme", "annual_revenue": money})).await.expect(201);
+        let here = format!("/v1/accounts/{}", made.id());
+        let with = async |tag: &str| {
+            let asked = admin.request("GET", &here).header("If-None-Match", tag);
+            admin.send(asked).await
+        };
+        assert_eq!(with(made.header("etag")).await.status, 304);
+        let field = json!({"kind": "account", "name": "budget", "type": "integer"});
+        let field = admin.post("/v1/custom-fields", field).await.expect(201);
+        let custom = json!({"custom": {"budget": 5}});
+        let filled = admin.patch(&here, custom).await.expect(200);
+        assert_eq!(with(filled.header("etag")).await.status, 304, "the tag of a write is that of a read");
+        let definition = format!("/v1/custom-fields/{}", field.id());
+        admin.patch(&definition, json!({"state": "retired"})).await.expect(200);
+        let without = with(filled.header("etag")).await.expect(200);
+        assert_eq!((&without.json["version"], &without.json["custom"]), (&filled.json["version"], &json!({})));
+        let fields = json!({"account": {"annual_revenue": "none"}});
+        let role = json!({"rights": ["account:*"], "rows": {"default": "all"}, "fields": fields});
+        let clerk = someone(&server, "clerk", role).await;
+        let asked = clerk.request("GET", &here).header("If-None-Match", without.header("etag"));
+        let narrow = clerk.send(asked).await.expect(200);
+        assert!(narrow.object().get("annual_revenue").is_none());
+        let change = clerk.request("PATCH", &here).header("If-Match", narrow.header("etag"));
+        let changed: Answer = clerk.send(change.json(&json!({"name": "Acme Ltd"}))).await.expect(200);
+        let stale = clerk.request("PATCH", &here).header("If-Match", narrow.header("etag"));
+        clerk.send(stale.json(&json!({"name": "Acme Inc"}))).await.expect(412);
+        assert_eq!(changed.json["version"], 3);
+    });
+}
