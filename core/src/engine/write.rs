@@ -86,6 +86,11 @@ type Stored<M> = (Vec<Verdict>, Vec<Candidate<M>>);
 
 async fn stored<R: Record>(unit: &Unit<'_>, shape: &Shape, operations: Vec<Operation>) -> Result<Stored<R::Model>> {
     allowed(unit, shape, &operations)?;
+    if R::DEFINES {
+        unit.defines().await?;
+    } else {
+        unit.is_current()?;
+    }
     match unit.cx.actor.reach(shape) {
         Reach::Where(_) => kept::<R>(unit, shape, &operations).await,
         _ => tried::<R>(unit, shape, operations, &BTreeSet::new()).await,
