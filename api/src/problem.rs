@@ -58,7 +58,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
         Error::Limit { code, .. } => match code {
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Code::RequestInFlight => StatusCode::CONFLICT,
+            Code::RequestInFlight | Code::Conflict => StatusCode::CONFLICT,
             Code::MailUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Code::JsonTooDeep | Code::QueryTooExpensive => StatusCode::BAD_REQUEST,

@@ -105,14 +105,14 @@ async fn update(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen
 async fn delete(caller: Caller, kind: Kind, id: Id, parameters: Parameters, seen: IfMatch, _: NoBody) -> Answer {
     let [] = parameters.take([])?;
     let version = seen.version(&caller)?;
-    let unit = caller.begin().await?;
+    let unit = caller.begin_for([kind.shape()]).await?;
     only(kind.write(&unit, vec![Operation::Delete { id: id.0, version }]).await?)?;
     unit.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn write(cx: &Context, kind: &Kind, operation: Operation) -> Result<(Written, Found)> {
-    let unit = cx.begin().await?;
+    let unit = cx.begin_for([kind.shape()]).await?;
     let written = kind.write_one(&unit, operation).await?;
     unit.commit().await?;
     Ok(written)

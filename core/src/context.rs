@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     access::{Actor, Gate, Secrets, tenants},
     engine::{Registry, Resource, Shape},
-    error::Result,
+    error::{Error, Result},
     idempotency::{Attempt, Done, Turn},
     ports::{Mailer, Sandbox},
     store::{Reader, Store},
@@ -43,6 +43,10 @@ pub struct Tenant {
     pub require_preconditions: bool,
     /// Of its settings.
     pub version: i64,
+    /// Rises with every change to what users may do and to its definitions: what is remembered is of one generation.
+    pub generation: i64,
+    /// Rises with every change to its definitions alone.
+    pub definitions: i64,
     /// The kinds of record it has, as it has them: built-in ones with its own fields, and its own.
     pub kinds: Registry,
 }
@@ -137,15 +141,42 @@ impl Context {
 
     /// Opens a unit of work. Dropping it undoes everything; [`Unit::commit`] makes it so.
     pub async fn begin(&self) -> Result<Unit<'_>> {
+        self.begin_for([]).await
+    }
+
+    /// The same for one that writes these kinds. One that changes definitions is the tenant's only one while it lasts: it waits
+    /// for those under way, and others for it, so that no record is checked against what is about to change.
+    pub async fn begin_for<'s>(&self, kinds: impl IntoIterator<Item = &'s Shape>) -> Result<Unit<'_>> {
+        let alone = kinds.into_iter().any(|shape| shape.defines);
         match &self.attempt {
-            Some(attempt) => attempt.begin(self).await,
-            None => Ok(self.unit(self.world.store.begin_for(self.tenant.id).await?, None)),
+            Some(attempt) => attempt.begin(self, alone).await,
+            None => self.begin_now(alone).await,
         }
     }
 
-    pub(crate) fn unit(&self, txn: DatabaseTransaction, turn: Option<Box<Turn>>) -> Unit<'_> {
-        let access_changed = AtomicBool::new(false);
-        Unit { cx: self, txn, now: self.now(), history: false, server: false, access_changed, turn }
+    /// The same whatever key the caller sent.
+    pub(crate) async fn begin_now(&self, alone: bool) -> Result<Unit<'_>> {
+        let (txn, definitions) = self.store().begin_unit(self.tenant.id, alone).await?;
+        let outdated = match definitions {
+            Some(now) => now != self.tenant.definitions,
+            None => self.world.gate.is_outdated(&txn, &self.tenant).await?,
+        };
+        Ok(Unit { alone, outdated, ..self.unit(txn) })
+    }
+
+    fn unit(&self, txn: DatabaseTransaction) -> Unit<'_> {
+        Unit {
+            cx: self,
+            txn,
+            now: self.now(),
+            history: false,
+            server: false,
+            alone: false,
+            outdated: false,
+            access_changed: AtomicBool::new(false),
+            definitions_changed: AtomicBool::new(false),
+            turn: None,
+        }
     }
 }
 
@@ -160,7 +191,12 @@ pub struct Unit<'a> {
     pub history: bool,
     /// The writer is the product itself and may set what only the server sets.
     pub server: bool,
+    /// No other unit of the tenant is under way.
+    alone: bool,
+    /// The tenant's definitions have been changed since the context was made.
+    outdated: bool,
     access_changed: AtomicBool,
+    definitions_changed: AtomicBool,
     /// Of the caller's key.
     turn: Option<Box<Turn>>,
 }
@@ -169,14 +205,48 @@ impl Unit<'_> {
     /// A part of the unit that can be undone alone; [`Unit::merge`] ends it.
     pub async fn part(&self) -> Result<Unit<'_>> {
         let txn = self.txn.begin().await?;
-        Ok(Unit { now: self.now, history: self.history, server: self.server, ..self.cx.unit(txn, None) })
+        Ok(Unit { history: self.history, server: self.server, ..self.within(self.cx.unit(txn)) })
     }
 
     /// A part of the unit that the product itself writes: any row of the tenant, fields that only the server sets, still
     /// in the actor's name. `cx` is this unit's [`Context::as_server`]; [`Unit::merge`] ends the part.
     pub async fn as_server<'b>(&self, cx: &'b Context) -> Result<Unit<'b>> {
         let txn = self.txn.begin().await?;
-        Ok(Unit { now: self.now, server: true, ..cx.unit(txn, None) })
+        Ok(Unit { server: true, ..self.within(cx.unit(txn)) })
+    }
+
+    /// As a part of this one.
+    fn within<'b>(&self, part: Unit<'b>) -> Unit<'b> {
+        Unit { now: self.now, alone: self.alone, outdated: self.outdated, ..part }
+    }
+
+    /// With the turn of the caller's key.
+    pub(crate) fn in_turn(self, turn: Box<Turn>) -> Self {
+        Self { turn: Some(turn), ..self }
+    }
+
+    /// What the unit writes is checked against definitions that stay as they are until it ends.
+    ///
+    /// # Errors
+    /// `Limit`: the context is older than they are, and has to be made anew.
+    pub(crate) fn is_current(&self) -> Result<()> {
+        if self.outdated {
+            self.cx.world.gate.changed(); // the next request asks
+            return Err(Error::outdated());
+        }
+        Ok(())
+    }
+
+    /// The unit changes definitions: from now on it is the tenant's only one.
+    ///
+    /// # Errors
+    /// The database; that of two units which come to it only here, each waits for the other.
+    pub(crate) async fn defines(&self) -> Result<()> {
+        if !self.alone {
+            self.cx.store().wait_alone(&self.txn, self.cx.tenant.id).await?;
+        }
+        self.definitions_changed.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Hands what a part of a unit did to the whole.
@@ -184,6 +254,7 @@ impl Unit<'_> {
         if self.access_changed.load(Ordering::Relaxed) {
             whole.changes_access();
         }
+        whole.definitions_changed.fetch_or(self.definitions_changed.load(Ordering::Relaxed), Ordering::Relaxed);
         Ok(self.txn.commit().await?)
     }
 
@@ -201,7 +272,7 @@ impl Unit<'_> {
     pub async fn commit(self) -> Result<()> {
         let access_changed = self.access_changed.load(Ordering::Relaxed);
         if access_changed {
-            tenants::raise_generation(&self).await?; // last, so that the tenant's row is locked for a moment only
+            tenants::raise_generation(&self, self.definitions_changed.load(Ordering::Relaxed)).await?; // last, so that the tenant's row is locked for a moment only
         }
         let Self { cx, txn, turn, .. } = self;
         let done = Done::new(txn, access_changed, turn);

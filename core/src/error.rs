@@ -103,6 +103,16 @@ impl Error {
         }
     }
 
+    /// What the caller goes by has been changed: what the tenant has defined is to be read anew, and the request made again.
+    pub(crate) fn outdated() -> Self {
+        let detail = "the tenant's own fields or kinds have just been changed; send the request again".to_owned();
+        Self::Limit { code: Code::Conflict, detail, retry_after: Some(1) }
+    }
+
+    pub(crate) fn is_outdated(&self) -> bool {
+        matches!(self, Self::Limit { code: Code::Conflict, .. })
+    }
+
     /// A write the database refused: a lost race for a unique value or a reference is the caller's conflict.
     pub fn from_write(source: DbErr) -> Self {
         match source.sql_err() {

@@ -128,24 +128,24 @@ impl Attempt {
 
     /// Takes the turn of the key in a transaction. A request of several units is answered with the last: those before
     /// are committed as they are.
-    pub(crate) async fn begin<'a>(&self, cx: &'a Context) -> Result<Unit<'a>> {
+    pub(crate) async fn begin<'a>(&self, cx: &'a Context, alone: bool) -> Result<Unit<'a>> {
         match self.take() {
-            State::Over => return Ok(cx.unit(cx.store().begin_for(cx.tenant.id).await?, None)),
+            State::Over => return cx.begin_now(alone).await,
             State::Done(earlier) => earlier.commit(&cx.world).await?,
             State::Open => {}
         }
         let turn = self.turn(cx)?;
-        let txn = cx.store().begin_for(cx.tenant.id).await?;
-        let found = match turn.take(&txn, cx.backend()).await {
-            Ok(()) => turn.find(&txn).await,
+        let unit = cx.begin_now(alone).await?;
+        let found = match turn.take(&unit.txn, cx.backend()).await {
+            Ok(()) => turn.find(&unit.txn).await,
             Err(refused) => Err(refused),
         };
         let why = match found {
-            Ok(None) => return Ok(cx.unit(txn, Some(turn))),
+            Ok(None) => return Ok(unit.in_turn(turn)),
             Ok(Some(answer)) => Error::Replayed(answer),
             Err(error) => error,
         };
-        txn.rollback().await?;
+        unit.undo().await?;
         Err(why)
     }
 

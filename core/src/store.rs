@@ -141,7 +141,46 @@ impl Store {
         self.write.begin_with_options(options).await
     }
 
-    /// The same for one tenant. Behind the fence the database refuses every other tenant's rows until it ends.
+    /// The same for a unit of work, and the number of the tenant's definitions when its turn has come: on PostgreSQL units are
+    /// under way beside each other, and one that is to be `alone` waits for those, as they do for it. `None` where the database
+    /// need not be asked (SQLite has one writer), or has no such tenant yet. PostgreSQL is told everything in one statement.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(crate) async fn begin_unit(
+        &self,
+        tenant: Uuid,
+        alone: bool,
+    ) -> Result<(DatabaseTransaction, Option<i64>), DbErr> {
+        let txn = self.begin().await?;
+        if self.backend == DbBackend::Sqlite {
+            return Ok((txn, None));
+        }
+        let sql = if self.fence > Fence::Off {
+            "select ripen_begin($1::uuid, $2), set_config('role', 'ripen_app', true), \
+             set_config('app.tenant_id', $1, true)"
+        } else {
+            "select ripen_begin($1::uuid, $2)"
+        };
+        let values = [tenant.to_string().into(), alone.into()];
+        let row = txn.query_one_raw(Statement::from_sql_and_values(self.backend, sql, values)).await?;
+        let definitions = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
+        Ok((txn, definitions))
+    }
+
+    /// Waits until the transaction's unit is the tenant's only one.
+    ///
+    /// # Errors
+    /// The database, which ends one of two that wait for each other.
+    pub(crate) async fn wait_alone(&self, txn: &DatabaseTransaction, tenant: Uuid) -> Result<(), DbErr> {
+        if self.backend == DbBackend::Postgres {
+            let sql = "select ripen_begin($1, true)";
+            txn.query_one_raw(Statement::from_sql_and_values(self.backend, sql, [tenant.into()])).await?;
+        }
+        Ok(())
+    }
+
+    /// A transaction of one tenant. Behind the fence the database refuses every other tenant's rows until it ends.
     ///
     /// # Errors
     /// The database does not answer.

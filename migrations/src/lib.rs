@@ -26,6 +26,7 @@ mod m20261125_000090_order_line;
 mod m20261125_000100_import_mapping;
 mod m20261125_000110_answer_request;
 mod m20261126_000010_slim_intervals;
+mod m20261126_000020_definitions;
 pub mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000100_import_mapping::Migration),
             Box::new(m20261125_000110_answer_request::Migration),
             Box::new(m20261126_000010_slim_intervals::Migration),
+            Box::new(m20261126_000020_definitions::Migration),
         ]
     }
 }

@@ -203,30 +203,12 @@ fn an_upsert_that_loses_a_race_changes_the_winners_record() {
             let upsert = json!([{"op": "upsert", "data": {"name": "Second", "external_id": "x"}}]);
             batch(&admin, "accounts", upsert, false).await
         });
-        if server.db == crate::support::Db::Postgres {
-            waits_for_another(&server).await;
-        }
+        server.waiting(1).await;
         unit.commit().await.unwrap();
         let second = second.await.unwrap().expect(200);
         assert_eq!((statuses(&second), &results(&second)[0]["id"]), (vec![200], &json!(first.id)));
         assert_eq!(results(&second)[0]["version"], 2);
     });
-}
-
-/// Until some statement of the database waits for another transaction.
-async fn waits_for_another(server: &crate::support::TestServer) {
-    use sea_orm::ConnectionTrait as _;
-    let store = &server.world().store;
-    for _ in 0..1000 {
-        let sql = "select count(*) from pg_locks where not granted and locktype = 'transactionid' and pid in \
-                   (select pid from pg_stat_activity where datname = current_database())";
-        let row = store.read.query_one_raw(sea_orm::Statement::from_string(store.backend, sql)).await.unwrap().unwrap();
-        if row.try_get_by_index::<i64>(0).unwrap() > 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("nothing waits");
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod past;
 mod plans;
 mod query;
 mod queue;
+mod races;
 mod readiness;
 mod roles;
 mod sample_kind;

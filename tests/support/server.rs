@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     path::Path,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use ripen::{Config, Outside, Server};
@@ -16,7 +17,7 @@ use ripen_core::{
     engine::{Operation, Since},
     store::Fence,
 };
-use sea_orm::{Database, Statement};
+use sea_orm::{ConnectionTrait as _, Database, Statement};
 use sea_orm_migration::{MigrationTrait as _, SchemaManager};
 use serde_json::json;
 
@@ -203,6 +204,25 @@ impl TestServer {
     pub async fn beside(&self) -> Server {
         let ids = FIRST_ID * 2 + u64::try_from(self.clock_ms()).unwrap_or_default();
         ripen::build(&self.config, outside(&self.clock, ids)).await.unwrap()
+    }
+
+    /// Until `n` statements of the database wait for other transactions. On SQLite they wait for the writer unseen: they get the
+    /// time to come so far.
+    pub async fn waiting(&self, n: i64) {
+        let (store, pause) = (&self.world().store, Duration::from_millis(10));
+        if self.db == Db::Sqlite {
+            return tokio::time::sleep(20 * pause).await;
+        }
+        let sql = "select count(*) from pg_locks where not granted and pid in \
+                   (select pid from pg_stat_activity where datname = current_database())";
+        for _ in 0..1000 {
+            let row = store.read.query_one_raw(Statement::from_string(store.backend, sql)).await.unwrap().unwrap();
+            if row.try_get_by_index::<i64>(0).unwrap() >= n {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        panic!("fewer than {n} wait");
     }
 
     fn clock_ms(&self) -> i64 {

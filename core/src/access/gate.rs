@@ -6,14 +6,18 @@
 //! only while its generation is the tenant's, and the tenant's is read again after a second, or at once when this process
 //! itself has committed such a change.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::jwk::JwkSet;
 use moka::sync::Cache;
+use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
 use super::{
@@ -64,12 +68,13 @@ pub struct Gate {
     keys: Cache<[u8; 32], KnownKey>,
     /// Counts the changes this process has committed itself.
     own_changes: AtomicU64,
+    /// The numbers of definitions that this process has committed, or was about to.
+    defined: Mutex<HashMap<Uuid, i64>>,
 }
 
 #[derive(Clone)]
 struct KnownTenant {
     tenant: Arc<Tenant>,
-    generation: i64,
     read_at: DateTime<Utc>,
     own_changes: u64,
 }
@@ -103,6 +108,7 @@ impl Gate {
             actors: Cache::new(SESSIONS),
             keys: Cache::new(SESSIONS),
             own_changes: AtomicU64::new(0),
+            defined: Mutex::default(),
         })
     }
 
@@ -119,7 +125,7 @@ impl Gate {
         let known = self.known_tenant(world, claims.tid).await?.ok_or_else(token::invalid)?;
         let remembered = self.actors.get(&claims.sid);
         if let Some(KnownActor { actor, generation, read_at }) = remembered
-            && generation == known.generation
+            && generation == known.tenant.generation
             && is_younger(read_at, now, ACTOR_AGE)
         {
             return Ok((known.tenant, actor));
@@ -130,7 +136,7 @@ impl Gate {
         }
         let actor = actor_of_user(&world.store, &known.tenant, claims.sub, now).await?.ok_or_else(token::invalid)?;
         let actor = Arc::new(actor);
-        let entry = KnownActor { actor: Arc::clone(&actor), generation: known.generation, read_at: now };
+        let entry = KnownActor { actor: Arc::clone(&actor), generation: known.tenant.generation, read_at: now };
         self.actors.insert(claims.sid, entry);
         Ok((known.tenant, actor))
     }
@@ -140,7 +146,7 @@ impl Gate {
         let hash = digest(key);
         if let Some(KnownKey { tenant, expires_at, holder }) = self.keys.get(&hash)
             && let Some(known) = self.known_tenant(world, tenant).await?
-            && holder.generation == known.generation
+            && holder.generation == known.tenant.generation
             && is_younger(holder.read_at, now, ACTOR_AGE)
             && expires_at.is_none_or(|at| now < at)
         {
@@ -154,7 +160,7 @@ impl Gate {
         let known = self.known_tenant(world, said.tenant).await?.ok_or_else(token::invalid)?;
         let actor = actor_of_user(&world.store, &known.tenant, said.user, now).await?.ok_or_else(token::invalid)?;
         let actor = Arc::new(actor.within(said.rights(&known.tenant.kinds)));
-        let holder = KnownActor { actor: Arc::clone(&actor), generation: known.generation, read_at: now };
+        let holder = KnownActor { actor: Arc::clone(&actor), generation: known.tenant.generation, read_at: now };
         self.keys.insert(hash, KnownKey { tenant: said.tenant, expires_at: said.expires_at, holder });
         Ok((known.tenant, actor))
     }
@@ -177,6 +183,25 @@ impl Gate {
         self.own_changes.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// A unit of this process is about to give the tenant's definitions this number.
+    pub(crate) fn defines(&self, tenant: Uuid, definitions: i64) {
+        self.defined().insert(tenant, definitions);
+    }
+
+    /// Whether the tenant's definitions are other than these in a transaction on SQLite. Its one process asks it only where it
+    /// has itself changed them, or was about to, after they were read.
+    pub(crate) async fn is_outdated(&self, txn: &DatabaseTransaction, tenant: &Tenant) -> Result<bool> {
+        let last = self.defined().get(&tenant.id).copied();
+        if last.is_none_or(|last| last == tenant.definitions) {
+            return Ok(false);
+        }
+        Ok(tenants::definitions(txn, tenant.id).await? != Some(tenant.definitions))
+    }
+
+    fn defined(&self) -> MutexGuard<'_, HashMap<Uuid, i64>> {
+        self.defined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn known_tenant(&self, world: &World, id: Uuid) -> Result<Option<KnownTenant>> {
         let now = world.clock.now();
         let own_changes = self.own_changes.load(Ordering::Acquire);
@@ -187,12 +212,12 @@ impl Gate {
         {
             return Ok(Some(known.clone()));
         }
-        let Some((mut tenant, generation)) = tenants::by_id(world, id).await? else { return Ok(None) };
-        tenant.kinds = match known.filter(|known| known.generation == generation) {
+        let Some(mut tenant) = tenants::by_id(world, id).await? else { return Ok(None) };
+        tenant.kinds = match known.filter(|known| known.tenant.generation == tenant.generation) {
             Some(known) => known.tenant.kinds.clone(),
             None => custom::kinds(world, id).await?, // read after the generation: never older than it says
         };
-        let known = KnownTenant { tenant: Arc::new(tenant), generation, read_at: now, own_changes };
+        let known = KnownTenant { tenant: Arc::new(tenant), read_at: now, own_changes };
         self.tenants.insert(id, known.clone());
         Ok(Some(known))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use sea_orm::{
-    ConnectionTrait, DbBackend, QueryResult,
+    ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult,
     sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement},
 };
 use serde_json::{Value as Json, json};
@@ -101,6 +101,8 @@ fn checked(world: &World, new: &NewTenant) -> Result<Tenant> {
             time_zone,
             require_preconditions: false,
             version: 1,
+            generation: 1,
+            definitions: 0,
             kinds: world.registry.clone(),
         }),
         _ => Err(Error::Invalid(broken)),
@@ -147,12 +149,18 @@ pub async fn all(world: &World) -> Result<Vec<Tenant>> {
     Ok(tenants)
 }
 
-/// The tenant of that id with its generation, which rises with every change to what users may do and to its definitions.
-/// Its kinds are for the caller to fill in: they change only with the generation.
-pub(super) async fn by_id(world: &World, id: Uuid) -> Result<Option<(Tenant, i64)>> {
-    let select = select().column(Alias::new("generation")).and_where(Expr::col(Alias::new("id")).eq(id)).take();
+/// The tenant of that id. Its kinds are for the caller to fill in: they change only with the generation.
+pub(super) async fn by_id(world: &World, id: Uuid) -> Result<Option<Tenant>> {
+    let select = select().and_where(Expr::col(Alias::new("id")).eq(id)).take();
     let row = world.store.read.query_one(&select).await?;
-    row.map(|row| Ok((read(world, &row)?, row.try_get("", "generation")?))).transpose()
+    row.map(|row| read(world, &row)).transpose()
+}
+
+/// The number of the tenant's definitions, as the transaction sees it.
+pub(super) async fn definitions(txn: &DatabaseTransaction, id: Uuid) -> Result<Option<i64>> {
+    let select = select().and_where(Expr::col(Alias::new("id")).eq(id)).take();
+    let row = txn.query_one(&select).await?;
+    Ok(row.map(|row| row.try_get("", "definitions")).transpose()?)
 }
 
 /// The unit's tenant as it is stored, until the unit ends nobody else's to change.
@@ -166,21 +174,27 @@ pub(super) async fn locked(unit: &Unit<'_>) -> Result<Tenant> {
     read(&unit.cx.world, &row)
 }
 
-/// Makes every process forget what it remembers of the tenant's users.
-pub(crate) async fn raise_generation(unit: &Unit<'_>) -> Result<()> {
-    let generation = Alias::new("generation");
+/// Makes every process forget what it remembers of the tenant's users, and of its `definitions` where those have changed.
+pub(crate) async fn raise_generation(unit: &Unit<'_>, definitions: bool) -> Result<()> {
+    let [generation, defined] = ["generation", "definitions"].map(Alias::new);
     let update = Query::update()
         .table(Alias::new("tenant"))
         .value(generation.clone(), Expr::col(generation).add(1))
+        .value(defined.clone(), Expr::col(defined.clone()).add(i64::from(definitions)))
         .and_where(Expr::col(Alias::new("id")).eq(unit.cx.tenant.id))
+        .returning_col(defined)
         .take();
-    unit.txn.execute(&update).await?;
+    let row = unit.txn.query_one(&update).await?;
+    if let Some(row) = row.filter(|_| definitions) {
+        unit.cx.world.gate.defines(unit.cx.tenant.id, row.try_get_by_index(0)?);
+    }
     Ok(())
 }
 
 fn select() -> SelectStatement {
-    let columns = ["id", "slug", "name", "base_currency", "time_zone", "require_preconditions", "version"];
-    Query::select().columns(columns.map(Alias::new)).from(Alias::new("tenant")).take()
+    let text = ["id", "slug", "name", "base_currency", "time_zone"];
+    let rest = ["require_preconditions", "version", "generation", "definitions"];
+    Query::select().columns(text.into_iter().chain(rest).map(Alias::new)).from(Alias::new("tenant")).take()
 }
 
 /// With its own kinds and fields.
@@ -200,6 +214,8 @@ fn read(world: &World, row: &QueryResult) -> Result<Tenant> {
         time_zone: zone.parse::<Tz>().map_err(|source| broken(source.to_string()))?,
         require_preconditions: row.try_get("", "require_preconditions")?,
         version: row.try_get("", "version")?,
+        generation: row.try_get("", "generation")?,
+        definitions: row.try_get("", "definitions")?,
         kinds: world.registry.clone(),
     })
 }

@@ -24,7 +24,7 @@ use crate::{
 pub async fn preview(cx: &Context, id: Uuid, patch: Map<String, Json>) -> Result<Preview> {
     let definitions = cx.tenant.kinds.of::<custom_field::Entity>()?;
     access::may(&cx.actor, Verb::Update, definitions.shape())?;
-    let unit = cx.begin().await?;
+    let unit = cx.begin_for([definitions.shape()]).await?;
     let before = load::<custom_field::Entity>(&unit, vec![id]).await?.remove(&id);
     let before = before.ok_or_else(|| Error::not_found(custom_field::Entity::NAME, id))?;
     let tried = Operation::Update { id, version: None, data: patch.clone(), since: Since::default() };

@@ -164,6 +164,8 @@ mod tests {
             time_zone: chrono_tz::UTC,
             require_preconditions: false,
             version: 1,
+            generation: 1,
+            definitions: 0,
             kinds: crate::engine::Registry::default(),
         }
     }

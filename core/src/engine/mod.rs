@@ -43,7 +43,7 @@ pub use self::{
     field::{Field, FieldAccess, FieldType, date, instant, print_instant},
     history::{Change, adopt, changes, lag},
     intervals::{Interval, Move, move_intervals},
-    other::{Row, follow_up, load, locked, patch, writable_ids},
+    other::{Row, follow_up, load, locked, patch, settled, writable_ids},
     past::known,
     record::{Children, Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written, only, typed},

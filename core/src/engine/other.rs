@@ -31,12 +31,15 @@ pub async fn writable_ids(unit: &Unit<'_>, kind: &str, ids: &[Uuid]) -> Result<H
     among(unit, &changeable(unit.cx, resource.shape()), ids).await
 }
 
-/// Those of the ids that are among a kind's rows. One statement for up to 1,000.
+/// Those of the ids that are among a kind's rows, and stay there until the unit ends: on PostgreSQL whoever deletes one or
+/// merges it away waits for the unit, and the unit for them. That is the lock which a foreign key takes when the row that
+/// refers is stored, and no update of the others stands in its way. One statement for up to 1,000.
 pub(super) async fn among(unit: &Unit<'_>, rows: &SelectStatement, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let mut found = HashSet::new();
     for part in ids.chunks(1000) {
         let mut select = rows.clone();
         select.column(Alias::new("id")).and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()));
+        hold(unit, &mut select, LockType::KeyShare);
         for row in unit.txn.query_all(&select).await? {
             found.insert(row.try_get_by_index(0)?);
         }
@@ -44,13 +47,20 @@ pub(super) async fn among(unit: &Unit<'_>, rows: &SelectStatement, ids: &[Uuid])
     Ok(found)
 }
 
-/// Rows that the actor may see, by id, and with `lock` those that they may change; `deleted` ones as well where they are asked
-/// for. One statement for up to 1,000.
+/// Locks the rows until the unit ends, all writers in the same order. SQLite has one writer.
+fn hold(unit: &Unit<'_>, select: &mut SelectStatement, lock: LockType) {
+    if unit.cx.backend() == DbBackend::Postgres {
+        select.order_by(Alias::new("id"), Order::Asc).lock(lock);
+    }
+}
+
+/// Rows that the actor may see, by id, and with a `lock` those that they may change; `deleted` ones as well where they are
+/// asked for. One statement for up to 1,000.
 pub(super) async fn fetch<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
     ids: &[Uuid],
-    (lock, deleted): (bool, bool),
+    (lock, deleted): (Option<LockType>, bool),
 ) -> Result<HashMap<Uuid, R::Model>> {
     let mut rows = HashMap::with_capacity(ids.len());
     for part in ids.chunks(1000) {
@@ -59,14 +69,14 @@ pub(super) async fn fetch<R: Record>(
             (_, true) => {
                 Query::select().from(table.clone()).cond_where(writable(unit.cx, shape, &table.into_iden())).take()
             }
-            (true, false) => changeable(unit.cx, shape),
-            (false, false) => visible(unit.cx, shape),
+            (Some(_), false) => changeable(unit.cx, shape),
+            (None, false) => visible(unit.cx, shape),
         };
         select
             .columns(shape.columns.iter().map(|c| Alias::new(c.name.as_str())))
             .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()));
-        if lock && unit.cx.backend() == DbBackend::Postgres {
-            select.order_by(Alias::new("id"), sea_orm::Order::Asc).lock(LockType::Update);
+        if let Some(lock) = lock {
+            hold(unit, &mut select, lock);
         }
         for row in unit.txn.query_all(&select).await? {
             let model = R::Model::from_query_result(&row, "")?;
@@ -76,10 +86,32 @@ pub(super) async fn fetch<R: Record>(
     Ok(rows)
 }
 
+/// Waits for the other writers of these records and keeps them off until the unit ends: what is made then of the records that
+/// refer to them counts what those have stored. One statement for up to 1,000; none on SQLite, which has one writer.
+///
+/// # Errors
+/// The database.
+pub async fn settled<R: Record>(unit: &Unit<'_>, ids: &[Uuid]) -> Result<()> {
+    if unit.cx.backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    for part in ids.chunks(1000) {
+        let mut select = Query::select()
+            .column(Alias::new("id"))
+            .from(unit.cx.tenant.kinds.of::<R>()?.shape().table())
+            .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+            .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()))
+            .take();
+        hold(unit, &mut select, LockType::NoKeyUpdate);
+        unit.txn.query_all(&select).await?;
+    }
+    Ok(())
+}
+
 /// A record as JSON, by column.
 pub type Row = Map<String, Json>;
 
-/// The rows of records that the actor may change, locked until the unit ends.
+/// The rows of records that the actor may change, locked until the unit ends: nobody else writes them or refers to them anew.
 ///
 /// # Errors
 /// The database.
@@ -90,11 +122,8 @@ pub async fn locked(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<BTre
         let mut select = changeable(unit.cx, shape)
             .columns(shape.columns.iter().map(|column| Alias::new(column.name.as_str())))
             .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()))
-            .order_by(Alias::new("id"), Order::Asc)
             .take();
-        if unit.cx.backend() == DbBackend::Postgres {
-            select.lock(LockType::Update);
-        }
+        hold(unit, &mut select, LockType::Update);
         for row in unit.txn.query_all(&select).await? {
             let cell = |(i, column): (usize, &Column)| Ok((column.name.clone(), json_cell(&row, i, &column.kind)?));
             let cells = shape.columns.iter().enumerate().map(cell).collect::<Result<Row>>()?;
@@ -126,7 +155,7 @@ pub fn patch(shape: &Shape, present: &Row, values: &BTreeMap<String, Json>) -> M
 pub async fn load<R: Record>(unit: &Unit<'_>, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, R::Model>> {
     ids.sort_unstable();
     ids.dedup();
-    fetch::<R>(unit, unit.cx.tenant.kinds.of::<R>()?.shape(), &ids, (false, false)).await
+    fetch::<R>(unit, unit.cx.tenant.kinds.of::<R>()?.shape(), &ids, (None, false)).await
 }
 
 /// What follows in another kind from a write, in the same transaction and by the same path, with its own place in the

@@ -64,6 +64,8 @@ pub trait Record:
     const ERASED_ONCE: Option<(&'static str, &'static str)> = None;
     /// A write may change what users may do, or the tenant's kinds: whatever is remembered of them is forgotten.
     const AFFECTS_ACCESS: bool = false;
+    /// It says what records of other kinds may be: while one is written, nothing else of the tenant is.
+    const DEFINES: bool = false;
     /// Column -> kind it refers to, beside `owner_id` and `created_by` (users).
     const REFERENCES: &'static [(&'static str, &'static str)] = &[];
     /// Sets of fields whose values no two live records share, beside `external_id`.

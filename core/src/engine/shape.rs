@@ -64,6 +64,8 @@ pub struct Shape {
     /// Reps may not read it although its scope is the tenant.
     pub restricted: bool,
     pub verbs: &'static [Verb],
+    /// See [`Record::DEFINES`].
+    pub defines: bool,
     /// Two of its records may become one.
     pub merges: bool,
     /// The change log has its past.
@@ -125,6 +127,7 @@ impl Shape {
             scope: R::SCOPE,
             restricted: R::RESTRICTED,
             verbs: R::VERBS,
+            defines: R::DEFINES,
             merges: R::VERBS == Verb::ALL && !R::AFFECTS_ACCESS,
             logged: R::LOGGED,
             search: R::SEARCH,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use sea_orm::{Iterable, ModelTrait, Value};
+use sea_orm::{Iterable, ModelTrait, Value, sea_query::LockType};
 use serde_json::Map;
 use uuid::Uuid;
 
@@ -86,6 +86,11 @@ type Stored<M> = (Vec<Verdict>, Vec<Candidate<M>>);
 
 async fn stored<R: Record>(unit: &Unit<'_>, shape: &Shape, operations: Vec<Operation>) -> Result<Stored<R::Model>> {
     allowed(unit, shape, &operations)?;
+    if R::DEFINES {
+        unit.defines().await?;
+    } else {
+        unit.is_current()?;
+    }
     match unit.cx.actor.reach(shape) {
         Reach::Where(_) => kept::<R>(unit, shape, &operations).await,
         _ => tried::<R>(unit, shape, operations, &BTreeSet::new()).await,
@@ -238,7 +243,8 @@ fn allowed(unit: &Unit<'_>, shape: &Shape, operations: &[Operation]) -> Result<(
     Ok(())
 }
 
-/// The rows that updates and deletes start from, locked.
+/// The rows that updates and deletes start from, locked: those to be deleted against whoever would refer to them, the others
+/// against other writers alone.
 async fn present<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
@@ -247,8 +253,10 @@ async fn present<R: Record>(
     let (deleted, live): (Vec<_>, Vec<_>) =
         operations.iter().partition(|operation| matches!(operation, Operation::Restore { .. }));
     let ids = |operations: Vec<&Operation>| operations.into_iter().filter_map(Operation::of).collect::<Vec<_>>();
-    let mut present = other::fetch::<R>(unit, shape, &ids(live), (true, false)).await?;
-    present.extend(other::fetch::<R>(unit, shape, &ids(deleted), (true, true)).await?);
+    let deletes = operations.iter().any(|operation| matches!(operation, Operation::Delete { .. }));
+    let lock = if deletes { LockType::Update } else { LockType::NoKeyUpdate };
+    let mut present = other::fetch::<R>(unit, shape, &ids(live), (Some(lock), false)).await?;
+    present.extend(other::fetch::<R>(unit, shape, &ids(deleted), (Some(lock), true)).await?);
     Ok(present)
 }
 

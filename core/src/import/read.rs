@@ -201,6 +201,8 @@ mod tests {
             time_zone: zone.parse().unwrap(),
             require_preconditions: false,
             version: 1,
+            generation: 1,
+            definitions: 0,
             kinds: crate::engine::Registry::default(),
         }
     }

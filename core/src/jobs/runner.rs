@@ -176,7 +176,8 @@ impl Runner {
         let now = self.world.clock.now();
         let settled = match outcome {
             Ok(result) => queue::finish(&self.world, &claim, Ok(result)).await,
-            Err(_) if *self.stop.borrow() => queue::release(&self.world, &claim, now).await,
+            // its work is read anew: by what the tenant has defined since, or in another process
+            Err(error) if error.is_outdated() || *self.stop.borrow() => queue::release(&self.world, &claim, now).await,
             Err(Error::Database(source)) if claim.attempts < ATTEMPTS => {
                 tracing::warn!(job = %claim.id, error = &source as &dyn std::error::Error, "a job is tried again");
                 let pause = pause(claim.attempts, claim.id);

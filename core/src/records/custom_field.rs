@@ -114,6 +114,7 @@ impl Record for Entity {
     const PLURAL: &'static str = "custom-fields";
     const SCOPE: Scope = Scope::Tenant;
     const AFFECTS_ACCESS: bool = true;
+    const DEFINES: bool = true;
     const UNIQUE: &'static [&'static [&'static str]] = &[&["kind", "name"]];
     const DEFAULTS: &'static [(&'static str, &'static str)] =
         &[("required", "false"), ("unique", "false"), ("filterable", "true"), ("state", "active")];

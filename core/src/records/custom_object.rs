@@ -68,6 +68,7 @@ impl Record for Entity {
     const PLURAL: &'static str = "custom-objects";
     const SCOPE: Rows = Rows::Tenant;
     const AFFECTS_ACCESS: bool = true;
+    const DEFINES: bool = true;
     const UNIQUE: &'static [&'static [&'static str]] = &[&["name"], &["plural"]];
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("scope", "owner")];
 

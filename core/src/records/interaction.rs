@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{account, contact, opportunity, rules};
 use crate::{
     context::Unit,
-    engine::{Operation, Record, Saved, Scope, Since, follow_up, load, print_instant},
+    engine::{Operation, Record, Saved, Scope, Since, follow_up, load, print_instant, settled},
     error::{Code, Result, Violation},
 };
 
@@ -112,7 +112,9 @@ async fn touch<R: Record>(
     let rows = saved.iter().flat_map(|saved| saved.before.iter().chain([&saved.after]));
     let touched: BTreeSet<Uuid> = rows.filter_map(subject).collect();
     let mut operations = Vec::with_capacity(touched.len());
-    for part in touched.into_iter().collect::<Vec<_>>().chunks(1000) {
+    let touched: Vec<_> = touched.into_iter().collect();
+    settled::<R>(unit, &touched).await?;
+    for part in touched.chunks(1000) {
         let latest = Query::select()
             .column(Alias::new(column))
             .expr(Expr::col(Alias::new("start_at")).max())

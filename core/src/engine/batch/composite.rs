@@ -162,7 +162,7 @@ impl Composite {
     pub async fn write(&self, cx: &Context) -> Result<Vec<(Effect, Written)>> {
         let mut attempt = 1;
         loop {
-            let unit = cx.begin().await?;
+            let unit = cx.begin_for(self.0.iter().map(|part| part.resource.shape())).await?;
             let rows = self.attempt(&unit).await?;
             let upserts = |(index, row): &(usize, Row)| {
                 self.0.get(*index).is_some_and(|part| part.members.get("op") == Some(&"upsert".into()))

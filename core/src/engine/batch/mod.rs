@@ -71,14 +71,14 @@ impl Batch {
     /// A missing right, the database; of an atomic batch everything that is wrong with any of its operations.
     pub async fn write(self, cx: &Context, resource: &dyn Resource) -> Result<Vec<Row>> {
         for _ in 1..ATTEMPTS {
-            let unit = cx.begin().await?;
+            let unit = cx.begin_for([resource.shape()]).await?;
             let rows = self.attempt(&unit, resource).await?;
             if !self.lost_a_race(&rows) {
                 return self.settle(unit, rows).await;
             }
             unit.undo().await?;
         }
-        let unit = cx.begin().await?;
+        let unit = cx.begin_for([resource.shape()]).await?;
         let rows = self.attempt(&unit, resource).await?;
         self.settle(unit, rows).await
     }
