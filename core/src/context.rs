@@ -144,8 +144,9 @@ impl Context {
     }
 
     pub(crate) fn unit(&self, txn: DatabaseTransaction, turn: Option<Box<Turn>>) -> Unit<'_> {
-        let access_changed = AtomicBool::new(false);
-        Unit { cx: self, txn, now: self.now(), history: false, server: false, access_changed, turn }
+        let (now, access_changed) = (self.now(), AtomicBool::new(false));
+        let turn = turn.map(|turn| turn.begun(now));
+        Unit { cx: self, txn, now, history: false, server: false, access_changed, turn }
     }
 }
 
