@@ -71,8 +71,8 @@ fn class(shape: &Shape) -> Class {
         Scope::Subject if shape.verbs == Verb::READ => Class::Decision,
         Scope::Part => Class::Decision,
         Scope::Owner | Scope::Subject => Class::Owned,
-        Scope::Tenant if shape.restricted => Class::Restricted,
-        Scope::Tenant => Class::Setup,
+        Scope::Tenant | Scope::Asker if shape.restricted => Class::Restricted,
+        Scope::Tenant | Scope::Asker => Class::Setup,
     }
 }
 

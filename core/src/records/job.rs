@@ -30,7 +30,7 @@ impl State {
 }
 
 /// Long work done in the background: an import, a run of a plugin. Its rights are those of `created_by`, as they are
-/// while it runs.
+/// while it runs. Seen by whoever asked for it, and by those who see everything.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize, ToSchema)]
 #[sea_orm(table_name = "job")]
 pub struct Model {
@@ -79,7 +79,7 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Record for Entity {
     const NAME: &'static str = "job";
     const PLURAL: &'static str = "jobs";
-    const SCOPE: Scope = Scope::Tenant;
+    const SCOPE: Scope = Scope::Asker;
     const RESTRICTED: bool = true;
     const VERBS: &'static [Verb] = Verb::READ;
     const LOGGED: bool = false;
