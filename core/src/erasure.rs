@@ -29,15 +29,14 @@ pub struct Erase;
 /// `Forbidden`; `NotFound`: no such record, or none of a kind that is about people.
 pub async fn ask(cx: &Context, resource: &dyn Resource, id: Uuid) -> Result<Uuid> {
     let shape = resource.shape();
-    access::may_act(&cx.actor, RIGHT)?;
-    access::may(&cx.actor, Verb::Delete, shape)?;
-    access::may_act(&cx.actor, "job:read")?;
     if !erasable(shape) {
         return Err(Error::NotFound { what: format!("an erasure of {}", shape.plural) });
     }
+    let rights = vec![RIGHT.to_owned(), access::right(shape, Verb::Delete), jobs::READ.to_owned()];
+    access::may_all(cx, &rights)?;
     let unit = cx.begin().await?;
     there(&unit, shape, id).await?;
-    let job = jobs::enqueue(&unit, ERASURE, json!({"kind": &*shape.name, "id": id})).await?;
+    let job = jobs::enqueue(&unit, ERASURE, rights, json!({"kind": &*shape.name, "id": id})).await?;
     unit.commit().await?;
     Ok(job)
 }
@@ -53,7 +52,6 @@ impl Work for Erase {
             return Ok(done.clone()); // nothing is left from which it could be told again
         }
         let cx = &job.cx;
-        access::may_act(&cx.actor, RIGHT)?;
         let text = |name: &str| job.input.get(name).and_then(Json::as_str).unwrap_or_default();
         let (kind, id) = (text("kind"), text("id").parse().unwrap_or_default());
         let resource = cx.kind(kind).ok_or_else(|| Error::NotFound { what: format!("kind {kind}") })?;

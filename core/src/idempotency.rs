@@ -326,24 +326,26 @@ async fn forget(txn: &DatabaseTransaction, tenant: Uuid, now: DateTime<Utc>) -> 
     Ok(())
 }
 
-/// Empties the answers to requests that wrote these records, by the change log.
+/// Empties the answers to requests that wrote these records, by the change log: who wrote, under which request id, when. Ids
+/// are the callers' own and may come again.
 ///
 /// # Errors
 /// The database.
 pub(crate) async fn erase(unit: &Unit<'_>, kind: &str, records: &[Uuid]) -> Result<()> {
     let tenant = unit.cx.tenant.id;
     let requests = Query::select()
-        .column(Alias::new("request_id"))
+        .columns(["actor_id", "request_id", "at"].map(Alias::new))
         .from(Alias::new("change"))
         .and_where(col("tenant_id").eq(tenant))
         .and_where(col("kind").eq(kind))
         .and_where(col("record_id").is_in(records.iter().copied()))
         .take();
+    let answered = Expr::tuple(["principal_id", "request_id", "at"].map(col));
     let update = Query::update()
         .table(table())
         .value(Alias::new("answer"), Vec::<u8>::new())
         .and_where(col("tenant_id").eq(tenant))
-        .and_where(col("request_id").in_subquery(requests))
+        .and_where(answered.in_subquery(requests))
         .take();
     unit.txn.execute(&update).await?;
     Ok(())

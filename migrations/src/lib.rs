@@ -27,6 +27,7 @@ mod m20261125_000100_import_mapping;
 mod m20261125_000110_answer_request;
 mod m20261126_000010_slim_intervals;
 mod m20261126_000020_definitions;
+mod m20261126_000030_job_rights;
 pub mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -65,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000110_answer_request::Migration),
             Box::new(m20261126_000010_slim_intervals::Migration),
             Box::new(m20261126_000020_definitions::Migration),
+            Box::new(m20261126_000030_job_rights::Migration),
         ]
     }
 }

@@ -60,6 +60,12 @@ fn the_request_id_is_the_callers_if_it_is_safe() {
             let answer = nobody.send(sent(unsafe_id)).await;
             assert_eq!(answer.header("x-request-id").len(), 36, "{unsafe_id}");
         }
+        let theirs = "1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+        assert_eq!(nobody.send(sent(theirs)).await.header("x-request-id"), theirs);
+        for ours in ["019c1363-49c0-7000-8000-000000000001", "019c136349c070008000000000000001"] {
+            let answer = nobody.send(sent(ours)).await;
+            assert!(![ours, ""].contains(&answer.header("x-request-id")), "version 7 is the server's");
+        }
         let failed = nobody.send(nobody.request("GET", "/v1/users").header("X-Request-Id", "mine")).await.expect(401);
         assert_eq!(failed.json["request_id"], "mine");
     });

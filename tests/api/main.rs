@@ -28,6 +28,7 @@ mod fence;
 mod hostile;
 mod idempotency;
 mod imports;
+mod jobs;
 mod limits;
 mod lines;
 mod mass;

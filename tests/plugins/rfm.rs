@@ -215,6 +215,47 @@ fn who_has_no_order_is_not_scored_and_the_reason_is_told() {
 }
 
 #[test]
+fn the_best_of_a_run_are_among_the_rows_of_who_asked_for_it_and_its_result_is_theirs() {
+    on_both(|server| async move {
+        let (admin, manager) = (server.as_admin().await, server.as_person(Person::Manager).await);
+        let seller = server.as_person(Person::Rep).await;
+        let rights = json!(["*:read", "plugin_run:create"]);
+        let role = json!({"key": "seller", "name": "Seller", "rights": rights, "rows": {"default": "own"}});
+        admin.post("/v1/roles", role).await.expect(201);
+        let me = seller.get("/v1/me").await.expect(200).json["user"]["id"].clone();
+        let path = format!("/v1/users/{}", me.as_str().unwrap());
+        admin.patch(&path, json!({"role": "seller"})).await.expect(200);
+        let cx = server.context(Person::Admin).await;
+        let person =
+            |name: &str, owner: Json| json!({"external_id": name, "name": name, "kind": "person", "owner_id": owner});
+        let ids = data::write(&cx, "account", vec![person("Ann", me), person("Bob", Json::Null)]).await;
+        let order =
+            |id| json!({"account_id": id, "placed_on": "2025-12-01", "amount": {"amount": "5", "currency": "USD"}});
+        data::write(&cx, "order", ids.iter().map(order).collect()).await;
+        upload(&admin, RFM).await;
+        install_everything(&admin).await;
+        let wanted = json!({"installation": "customers-scorer", "mode": "apply"});
+        let best = |run: &Json| -> Vec<Json> {
+            run["result"]["best"].as_array().unwrap().iter().map(|one| one["external_id"].clone()).collect()
+        };
+        let everybodys = run(&admin, wanted.clone()).await;
+        assert_eq!(best(&everybodys), ["Ann", "Bob"]);
+        assert_eq!(best(&run(&seller, wanted).await), ["Ann"]);
+        let key = json!({"name": "Robot", "scopes": ["*:read", "plugin_run:simulate"]});
+        let key = admin.post("/v1/api-keys", key).await.expect(201).json["key"].clone();
+        let robot = server.with_token(key.as_str());
+        let simulated = run(&robot, json!({"installation": "customers-scorer", "mode": "simulate"})).await;
+        assert_eq!(simulated["result"]["subjects"], 2);
+        for caller in [&manager, &seller] {
+            for kind in ["jobs", "plugin-runs"] {
+                let place = format!("/v1/{kind}/{}", everybodys["id"].as_str().unwrap());
+                assert_eq!(caller.get(&place).await.expect(404).problem(), "not_found", "{place}");
+            }
+        }
+    });
+}
+
+#[test]
 fn amounts_in_two_currencies_stop_the_run() {
     on_both(|server| async move {
         let cx = server.context(Person::Admin).await;

@@ -45,7 +45,8 @@ pub(crate) async fn accepted(cx: &Context, job: Uuid) -> Answer {
 
 /// Cancel a job
 ///
-/// What its finished pages wrote stays; the page under way is undone. Whoever asked for a job may cancel it.
+/// What its finished pages wrote stays; the page under way is undone. Whoever asked for a job may cancel it; whoever holds
+/// `job:cancel`, any that they see. It takes the job's `rights`.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job.")), extensions(("x-right" = json!("job:cancel"))),
     responses((status = 200, description = "The job, cancelled.", body = ref("#/components/schemas/Job")),
@@ -59,7 +60,8 @@ async fn cancel(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> An
 /// Try a job again
 ///
 /// One that failed because the server or its database did: its problem is `internal` or `database_unavailable`. It goes on
-/// after its last finished page. Such a job is kept for 30 days at least.
+/// after its last finished page, with the rights of who asked for it. Such a job is kept for 30 days at least. It takes the
+/// job's `rights`.
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job.")), extensions(("x-right" = json!("job:cancel"))),
     responses((status = 202, description = "The job, waiting.", body = ref("#/components/schemas/Job"),
@@ -75,7 +77,7 @@ async fn retry(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> Ans
 ///
 /// A job that puts back what an import, a mass update, a mass delete or an undo has written: what it made is deleted, what it
 /// changed is as it was, what it deleted is restored. Only what nobody has changed since: the rest is left as it is and named
-/// at `/v1/jobs/{id}/errors` of the undo. Every step needs the right of its own.
+/// at `/v1/jobs/{id}/errors` of the undo. It takes the job's `rights`, and every step the right of its own.
 #[utoipa::path(post, path = "/v1/jobs/{id}/undo", operation_id = "undo_job", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job.")), extensions(("x-right" = json!("job:cancel"))),
     responses((status = 202, description = "The job that undoes it.", body = ref("#/components/schemas/Job"),
@@ -89,7 +91,7 @@ async fn undo_job(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> 
 /// The rows that a job refused or found odd
 ///
 /// By line of an import's file, or by place: `line, severity, column, field, value, code, detail, record_id`. In CSV a cell that a spreadsheet would take for a
-/// formula begins with an apostrophe.
+/// formula begins with an apostrophe. It takes the job's `rights`.
 #[utoipa::path(get, path = "/v1/jobs/{id}/errors", operation_id = "list_job_errors", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job."),
         ("format" = Option<String>, Query, description = "`csv` (default) or `ndjson`.")),
@@ -98,7 +100,7 @@ async fn undo_job(caller: Caller, id: Id, parameters: Parameters, _: NoBody) -> 
 async fn errors(caller: Caller, id: Id, parameters: Parameters) -> Answer {
     let [format] = parameters.take(["format"])?;
     let print = Print::parse(format.as_deref())?;
-    let job = jobs::find(&caller, id.0).await?.id;
+    let job = jobs::find_with_rights(&caller, id.0).await?.id;
     let first = web::Bytes::from(print.head());
     let rows = stream::try_unfold((caller.0, (0, -1)), move |(cx, after)| async move {
         let (errors, next) = report::page(&cx, job, after, PAGE).await?;

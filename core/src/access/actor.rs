@@ -37,13 +37,20 @@ pub struct Actor {
     /// The role's key.
     pub role: Arc<str>,
     grants: Arc<Grants>,
-    /// Rights of the role that a key leaves them; `None` without a key.
-    scopes: Option<Arc<BTreeSet<String>>>,
+    key: Option<Key>,
     circles: Circles,
     /// Records that are shared with them, whatever their role says of rows.
     shared: Arc<Shared>,
     /// Rows and fields are no matter, whatever the role says.
     everywhere: bool,
+}
+
+/// The key they came with.
+#[derive(Clone, Debug)]
+struct Key {
+    id: Uuid,
+    /// Rights of the role that it leaves them.
+    scopes: Arc<BTreeSet<String>>,
 }
 
 /// The users whose rows one may reach; those that the role does not ask for are empty.
@@ -84,7 +91,7 @@ impl Actor {
         let grants = Arc::new(Grants::built_in(role));
         let own: Arc<[Uuid]> = user.into_iter().collect();
         let circles = Circles { team: Arc::clone(&own), tree: Arc::clone(&own), own };
-        Self { user, role: role.key().into(), grants, scopes: None, circles, shared: Arc::default(), everywhere: false }
+        Self { user, role: role.key().into(), grants, key: None, circles, shared: Arc::default(), everywhere: false }
     }
 
     /// The same with everybody's rows and every field.
@@ -94,30 +101,30 @@ impl Actor {
     }
 
     /// The same with a key that has these scopes.
-    pub(super) fn within(self, scopes: Arc<BTreeSet<String>>) -> Self {
-        Self { scopes: Some(scopes), ..self }
+    pub(super) fn within(self, key: Uuid, scopes: BTreeSet<String>) -> Self {
+        Self { key: Some(Key { id: key, scopes: scopes.into() }), ..self }
     }
 
     pub fn grants(&self) -> &Grants {
         &self.grants
     }
 
-    /// Whether they came with a key.
-    pub fn scoped(&self) -> bool {
-        self.scopes.is_some()
+    /// The key that they came with.
+    pub fn key(&self) -> Option<Uuid> {
+        self.key.as_ref().map(|key| key.id)
     }
 
     pub(super) fn may(&self, verb: Verb, shape: &Shape) -> bool {
-        self.grants.may(verb, shape) && self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&right(shape, verb)))
+        self.grants.may(verb, shape) && self.key.as_ref().is_none_or(|key| key.scopes.contains(&right(shape, verb)))
     }
 
     pub(super) fn may_act(&self, right: &str) -> bool {
-        self.grants.may_act(right) && self.scopes.as_ref().is_none_or(|scopes| scopes.contains(right))
+        self.grants.may_act(right) && self.key.as_ref().is_none_or(|key| key.scopes.contains(right))
     }
 
     /// Whether they have the role that does everything, and came with no key, which may not make admins.
     pub fn is_admin(&self) -> bool {
-        Role::of(&self.role) == Some(Role::Admin) && !self.scoped()
+        Role::of(&self.role) == Some(Role::Admin) && self.key.is_none()
     }
 
     /// Whose rows of the kind they see.
@@ -191,7 +198,7 @@ pub async fn actor_of_user(store: &Store, tenant: &Tenant, user: Uuid, now: Date
         user: Some(user),
         role: key.into(),
         grants: Arc::new(grants),
-        scopes: None,
+        key: None,
         circles,
         shared,
         everywhere: false,

@@ -4,8 +4,6 @@
 //! that a scanner of leaked secrets finds, is told apart without asking anybody. What a key may do is what its user may do
 //! and its scopes name, as of now.
 
-use std::{collections::BTreeSet, sync::Arc};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::seq::IndexedRandom as _;
 use sea_orm::{
@@ -17,10 +15,10 @@ use serde_json::Value as Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{grants, may_act, secrets::digest, token};
+use super::{Actor, actor_of_user, grants, may_act, secrets::digest, token};
 use crate::{
-    context::{Context, World},
-    engine::{instant, print_instant},
+    context::{Context, Tenant, World},
+    engine::{Registry, instant, print_instant},
     error::{Code, Error, Result, Violation},
 };
 
@@ -95,7 +93,7 @@ pub struct KeyWish {
 pub async fn create_key(cx: &Context, wish: &KeyWish) -> Result<NewApiKey> {
     may_act(&cx.actor, "api_key:create")?;
     let user = cx.actor.user.ok_or_else(token::invalid)?;
-    if cx.actor.scoped() {
+    if cx.actor.key().is_some() {
         return Err(Error::conflict(Code::InvalidState, "a key makes no keys: log in"));
     }
     let expires_at = checked(cx, wish)?;
@@ -232,6 +230,7 @@ pub async fn remove_key(cx: &Context, id: Uuid) -> Result<()> {
 
 /// What a key says.
 pub(super) struct Known {
+    id: Uuid,
     pub tenant: Uuid,
     pub user: Uuid,
     pub scopes: Vec<String>,
@@ -255,31 +254,55 @@ pub(super) async fn known(world: &World, key: &str, now: DateTime<Utc>) -> Resul
     let hash = Value::from(digest(key).to_vec());
     let found = Statement::from_sql_and_values(world.store.backend, sql, [hash]);
     let Some(row) = world.store.read.query_one_raw(found).await? else { return Err(token::invalid()) };
-    let known = Known {
-        tenant: row.try_get("", "tenant_id")?,
-        user: row.try_get("", "user_id")?,
-        scopes: scopes(&row)?,
-        expires_at: row.try_get("", "expires_at")?,
-    };
+    let known = Known::read(&row)?;
     let used: Option<DateTime<Utc>> = row.try_get("", "last_used_at")?;
     if used.is_none_or(|used| now - used >= USED_EVERY) && known.is_alive(now) {
         let sql = "update api_key set last_used_at = $1 where tenant_id = $2 and id = $3";
-        let values: [Value; 3] = [now.into(), known.tenant.into(), row.try_get::<Uuid>("", "id")?.into()];
+        let values: [Value; 3] = [now.into(), known.tenant.into(), known.id.into()];
         world.store.write.execute_raw(Statement::from_sql_and_values(world.store.backend, sql, values)).await?;
     }
     Ok(known)
 }
 
 impl Known {
+    fn read(row: &QueryResult) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get("", "id")?,
+            tenant: row.try_get("", "tenant_id")?,
+            user: row.try_get("", "user_id")?,
+            scopes: scopes(row)?,
+            expires_at: row.try_get("", "expires_at")?,
+        })
+    }
+
     pub fn is_alive(&self, now: DateTime<Utc>) -> bool {
         self.expires_at.is_none_or(|at| now < at)
     }
 
-    /// The rights that the scopes name.
-    pub fn rights(&self, kinds: &crate::engine::Registry) -> Arc<BTreeSet<String>> {
+    /// The key's user within its scopes.
+    pub fn holder(&self, user: Actor, kinds: &Registry) -> Actor {
         // a right that is there no more is not had
-        Arc::new(grants::listed("scopes", &self.scopes, kinds, &mut Vec::new()))
+        user.within(self.id, grants::listed("scopes", &self.scopes, kinds, &mut Vec::new()))
     }
+}
+
+/// Whoever asked for a job, with the rights they have now: the user's, within the scopes of the key they came with.
+///
+/// # Errors
+/// `Unauthenticated`: the user may not act any more, or the key has ended; the database.
+pub(crate) async fn asker(world: &World, tenant: &Tenant, user: Uuid, key: Option<Uuid>) -> Result<Actor> {
+    let gone = |who: &str| {
+        let detail = format!("the {who} the job was asked for may not act any more");
+        Error::Unauthenticated { code: Code::Unauthenticated, detail }
+    };
+    let now = world.clock.now();
+    let actor = actor_of_user(&world.store, tenant, user, now).await?.ok_or_else(|| gone("user by whom"))?;
+    let Some(key) = key else { return Ok(actor) };
+    let sql = "select tenant_id, id, user_id, scopes, expires_at from api_key where tenant_id = $1 and id = $2";
+    let found = Statement::from_sql_and_values(world.store.backend, sql, [tenant.id.into(), key.into()]);
+    let row = world.store.read.query_one_raw(found).await?;
+    let known = row.as_ref().map(Known::read).transpose()?.filter(|known| known.is_alive(now));
+    Ok(known.ok_or_else(|| gone("key with which"))?.holder(actor, &tenant.kinds))
 }
 
 fn fresh() -> String {

@@ -118,8 +118,9 @@ async fn steps(cx: &Context, resource: &Arc<dyn Resource>, question: &Question) 
 fn rows(theirs: &Context, shape: &Shape) -> String {
     let plural = &shape.plural;
     match (theirs.actor.grants().extent(shape), shape.scope) {
+        (_, Scope::Asker) if !theirs.actor.sees_all() => format!("they see the {plural} that they asked for"),
         (Extent::Where(filter), _) => format!("they see the {plural} that `{filter}` keeps"),
-        (Extent::All, _) | (_, Scope::Tenant) => format!("they see all {plural}"),
+        (Extent::All, _) | (_, Scope::Tenant | Scope::Asker) => format!("they see all {plural}"),
         (_, Scope::Subject) => format!("they see the {plural} about records that they see"),
         (_, Scope::Part) => format!("they see the {plural} of records that they see"),
         (Extent::Own, _) => format!("they see the {plural} that they own"),

@@ -159,7 +159,7 @@ impl Gate {
         }
         let known = self.known_tenant(world, said.tenant).await?.ok_or_else(token::invalid)?;
         let actor = actor_of_user(&world.store, &known.tenant, said.user, now).await?.ok_or_else(token::invalid)?;
-        let actor = Arc::new(actor.within(said.rights(&known.tenant.kinds)));
+        let actor = Arc::new(said.holder(actor, &known.tenant.kinds));
         let holder = KnownActor { actor: Arc::clone(&actor), generation: known.tenant.generation, read_at: now };
         self.keys.insert(hash, KnownKey { tenant: said.tenant, expires_at: said.expires_at, holder });
         Ok((known.tenant, actor))

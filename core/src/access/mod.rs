@@ -32,7 +32,7 @@ pub use self::{
     me::{Me, MyUser, me},
     one_time::{OneTimeToken, Purpose, one_time_token, redeem},
     password::{Cost, LONGEST as LONGEST_PASSWORD, SHORTEST as SHORTEST_PASSWORD},
-    rights::{may, may_act, rights_of},
+    rights::{may, may_act, may_all, rights_of},
     role::Role,
     secrets::{Secret, Secrets},
     session::{Tokens, login, logout, refresh},
@@ -40,7 +40,9 @@ pub use self::{
     token::Claims,
 };
 
-pub(crate) use self::{grants::within as misplaced, one_time::forget as forget_tokens, session::forget_user};
+pub(crate) use self::{
+    api_key::asker, grants::within as misplaced, one_time::forget as forget_tokens, rights::right, session::forget_user,
+};
 
 /// What can be done to a kind. Rights are written `kind:verb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]

@@ -5,6 +5,7 @@
 
 use super::{Actor, Role, Verb};
 use crate::{
+    context::Context,
     engine::{Scope, Shape},
     error::{Error, Result},
 };
@@ -71,8 +72,8 @@ fn class(shape: &Shape) -> Class {
         Scope::Subject if shape.verbs == Verb::READ => Class::Decision,
         Scope::Part => Class::Decision,
         Scope::Owner | Scope::Subject => Class::Owned,
-        Scope::Tenant if shape.restricted => Class::Restricted,
-        Scope::Tenant => Class::Setup,
+        Scope::Tenant | Scope::Asker if shape.restricted => Class::Restricted,
+        Scope::Tenant | Scope::Asker => Class::Setup,
     }
 }
 
@@ -97,6 +98,16 @@ pub fn may_act(actor: &Actor, right: &'static str) -> Result<()> {
     if actor.may_act(right) { Ok(()) } else { Err(forbidden(right.to_owned())) }
 }
 
+/// The same for several rights by their names, whichever they are of.
+///
+/// # Errors
+/// `Forbidden` with the first right that is missing.
+pub fn may_all(cx: &Context, rights: &[String]) -> Result<()> {
+    let held = rights_of(&cx.actor, cx.shapes());
+    let missing = rights.iter().find(|right| held.binary_search(right).is_err());
+    missing.map_or(Ok(()), |right| Err(forbidden(right.clone())))
+}
+
 /// Every right of the actor, sorted.
 pub fn rights_of<'s>(actor: &Actor, shapes: impl Iterator<Item = &'s Shape>) -> Vec<String> {
     let mut rights: Vec<_> = shapes
@@ -116,7 +127,8 @@ pub(super) fn all<'s>(shapes: impl Iterator<Item = &'s Shape>) -> Vec<String> {
     rights_of(&Actor::system(), shapes)
 }
 
-pub(super) fn right(shape: &Shape, verb: Verb) -> String {
+/// How a right over a kind is written: `account:read`.
+pub(crate) fn right(shape: &Shape, verb: Verb) -> String {
     format!("{}:{}", shape.name, verb.as_str())
 }
 

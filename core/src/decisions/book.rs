@@ -145,7 +145,7 @@ pub async fn unreached(unit: &Unit<'_>, plan: &Plan, last: Option<Uuid>) -> Resu
     Ok(())
 }
 
-/// The subjects with the highest scores, ties by external id: `[{"subject_id", "external_id", "value"}]`.
+/// The run's subjects with the highest scores, ties by external id: `[{"subject_id", "external_id", "value"}]`.
 ///
 /// # Errors
 /// The database.
@@ -165,6 +165,7 @@ pub async fn best(cx: &Context, plan: &Plan, limit: u64) -> Result<Json> {
         .and_where(of(&score, "tenant_id").eq(cx.tenant.id))
         .and_where(of(&score, "installation_id").eq(plan.installation.id))
         .and_where(of(&score, "deleted_at").is_null())
+        .cond_where(plan.scope.clone())
         .order_by_expr(of(&score, "value"), sea_orm::Order::Desc)
         .order_by_expr(of(&subject, "external_id").if_null(""), sea_orm::Order::Asc)
         .order_by_expr(of(&score, "subject_id"), sea_orm::Order::Asc)

@@ -60,7 +60,8 @@ pub struct Outcome {
 /// everything that does not fit; `Plugin` where the sandbox stops the plugin over the configuration.
 pub async fn request(cx: &Context, new: NewRun) -> Result<Uuid> {
     let right = if new.mode == Mode::Apply { "plugin_run:create" } else { "plugin_run:simulate" };
-    access::may_act(&cx.actor, right)?;
+    let rights = [right, jobs::READ].map(str::to_owned).to_vec();
+    access::may_all(cx, &rights)?;
     let installation = installation::find(cx, &new.installation).await?;
     applicable(&installation, new.mode)?;
     let as_of = check(cx, &new, &installation)?;
@@ -71,13 +72,16 @@ pub async fn request(cx: &Context, new: NewRun) -> Result<Uuid> {
         config::tried(cx, installation.kind.into(), &artefact, config, plan::seed(installation.seed)).await?;
     }
     let unit = cx.begin().await?;
-    let id = jobs::enqueue(&unit, super::run::KIND, json!({})).await?;
+    let id = jobs::enqueue(&unit, super::run::KIND, rights, json!({})).await?;
     let data = json!({
         "id": id, "installation_id": installation.id, "mode": new.mode, "as_of": print_instant(as_of), "where": new.r#where,
         "config": config, "outcome": new.outcome, "config_version": installation.config_version,
         "plugin_digest": artefact.digest.as_ref(),
     });
-    create::<Entity>(&unit, object(data)).await?;
+    let server = cx.as_server(); // who may only simulate makes a run too
+    let part = unit.as_server(&server).await?;
+    create::<Entity>(&part, object(data)).await?;
+    part.merge(&unit).await?;
     unit.commit().await?;
     Ok(id)
 }

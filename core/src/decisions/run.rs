@@ -18,7 +18,7 @@ use super::{
     frame::{self, Facts, Page},
     hex, object,
     plan::{self, Plan},
-    request, statistics, update,
+    request, statistics,
 };
 use crate::{
     context::{Context, Unit},
@@ -232,7 +232,7 @@ async fn finish(job: &Running, plan: &Plan, at: &Checkpoint) -> Result<Json> {
         Mode::Simulate | Mode::Backtest => compare::clear(&unit, plan.run.id).await?,
     }
     let ended = json!({"ended": Outcome::Succeeded, "result": done.result});
-    update::<Entity>(&unit, plan.run.id, done.figures(ended)).await?;
+    record(&unit, plan.run.id, done.figures(ended)).await?;
     job.save(&unit, done.progress(), &done.json()).await?;
     unit.commit().await?;
     Ok(done.result.unwrap_or_default())
@@ -247,7 +247,7 @@ async fn failed(job: &Running, plan: &Plan, at: &Checkpoint, error: &Error) -> R
         Mode::Simulate | Mode::Backtest => compare::clear(&unit, plan.run.id).await?,
     }
     let ended = json!({"ended": Outcome::Failed, "problem": code(error)});
-    update::<Entity>(&unit, plan.run.id, at.figures(ended)).await?;
+    record(&unit, plan.run.id, at.figures(ended)).await?;
     if job.save(&unit, at.progress(), &at.json()).await.is_ok() {
         unit.commit().await?;
     }
@@ -262,12 +262,16 @@ async fn failed(job: &Running, plan: &Plan, at: &Checkpoint, error: &Error) -> R
 pub async fn cancelled(unit: &Unit<'_>, job: Uuid) -> Result<()> {
     let found = load::<Entity>(unit, vec![job]).await?;
     if found.get(&job).is_some_and(|run| run.ended.is_none()) {
-        let data = object(json!({"ended": Outcome::Cancelled}));
-        follow_up::<Entity>(unit, vec![Operation::Update { id: job, version: None, data, since: Since::default() }])
-            .await?;
+        record(unit, job, object(json!({"ended": Outcome::Cancelled}))).await?;
         compare::clear(unit, job).await?;
     }
     Ok(())
+}
+
+/// What became of a run: told by the product itself, since nobody has the right to write runs.
+async fn record(unit: &Unit<'_>, run: Uuid, data: serde_json::Map<String, Json>) -> Result<()> {
+    let operation = Operation::Update { id: run, version: None, data, since: Since::default() };
+    follow_up::<Entity>(unit, vec![operation]).await
 }
 
 fn code(error: &Error) -> String {

@@ -28,7 +28,8 @@ const KIND: &str = "plugin_upload";
 /// # Errors
 /// `Forbidden`, `Limit` above [`LARGEST`], the database.
 pub async fn upload(cx: &Context, bytes: &[u8]) -> Result<Uuid> {
-    access::may_act(&cx.actor, "plugin:create")?;
+    let rights = ["plugin:create", jobs::READ].map(str::to_owned).to_vec();
+    access::may_all(cx, &rights)?;
     if bytes.len() > LARGEST {
         let detail = format!("a plugin has at most {} MiB", LARGEST >> 20);
         return Err(Error::Limit { code: Code::BodyTooLarge, detail, retry_after: None });
@@ -38,7 +39,7 @@ pub async fn upload(cx: &Context, bytes: &[u8]) -> Result<Uuid> {
         jobs::input::append(cx, job, n, chunk.to_vec()).await?;
     }
     let unit = cx.begin().await?;
-    jobs::enqueue_as(&unit, job, KIND, json!({})).await?;
+    jobs::enqueue_as(&unit, job, KIND, rights, json!({})).await?;
     unit.commit().await?;
     Ok(job)
 }
@@ -52,7 +53,6 @@ impl Work for Upload {
     }
 
     async fn run(&self, job: &Running) -> Result<Json> {
-        access::may_act(&job.cx.actor, "plugin:create")?;
         let mut bytes = Vec::new();
         let mut n = 0;
         while let Some(chunk) = jobs::input::read(&job.cx, job.id, n).await? {

@@ -48,6 +48,8 @@ pub enum Scope {
     Subject,
     /// Those whose parent the actor may see: owned children.
     Part,
+    /// Those that the actor has asked for, unless they see everything: jobs, whose results hold whatever their asker reached.
+    Asker,
 }
 
 /// A kind of record, as the engine, the HTTP surface, imports and runs see it.
@@ -61,7 +63,7 @@ pub struct Shape {
     /// What it is called in each language, where a tenant has said so: `{"en": "Warranty", "zh": "保修"}`.
     pub labels: Option<Json>,
     pub scope: Scope,
-    /// Reps may not read it although its scope is the tenant.
+    /// Reps may not read it although its scope would let them.
     pub restricted: bool,
     pub verbs: &'static [Verb],
     /// See [`Record::DEFINES`].

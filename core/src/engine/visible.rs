@@ -56,8 +56,11 @@ fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Conditi
     let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
     let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id));
     let base = if shape.object.is_some() { base.add(shape.rows(alias.clone())) } else { base };
-    let base =
-        if shape.scope == Scope::Part && !cx.actor.sees_all() { base.add(parents(cx, shape, alias)) } else { base };
+    let base = match shape.scope {
+        Scope::Part if !cx.actor.sees_all() => base.add(parents(cx, shape, alias)),
+        Scope::Asker if !cx.actor.sees_all() => base.add(of("created_by").eq(cx.actor.user)),
+        _ => base,
+    };
     // An alternative costs the planner its choice of index: it is there where something is shared.
     let or_shared = |condition: Condition| match cx.actor.shared(&shape.name, cx.now(), write) {
         none if none.is_empty() => condition,
@@ -66,7 +69,7 @@ fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Conditi
     match (cx.actor.reach(shape), shape.scope) {
         (Reach::Where(filter), _) => base.add(or_shared(kept(cx, shape, filter, alias))),
         (Reach::All, Scope::Subject) if !cx.actor.sees_all() => base.add(subjects(cx, alias)),
-        (Reach::All, _) | (_, Scope::Tenant | Scope::Part) => base,
+        (Reach::All, _) | (_, Scope::Tenant | Scope::Part | Scope::Asker) => base,
         (Reach::Users(users), Scope::Owner) => {
             let owned = of("owner_id").is_in(users.iter().copied());
             base.add(or_shared(Condition::all().add(owned)))

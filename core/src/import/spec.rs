@@ -12,13 +12,14 @@ use serde_json::{Map, Value as Json};
 use super::{
     bounds::Bounds,
     split::Format,
-    target::{self, Lookup, Target},
+    target::{self, Lookup, Missing, Target},
 };
 use crate::{
     access::{self, Verb},
     context::Context,
     engine::{FieldAccess, Shape, merge_patch, upsert, visible},
     error::{Code, Error, Result, Violation, unknown},
+    jobs,
     records::import_mapping,
 };
 
@@ -152,23 +153,22 @@ impl Spec {
         Ok(merge_patch(row.try_get_by_index(0)?, &given))
     }
 
-    /// Whether the actor may do what the spec asks for.
-    ///
-    /// # Errors
-    /// `Forbidden` with the first right that is missing.
-    pub fn allowed(&self, cx: &Context, shape: &Shape) -> Result<()> {
-        access::may_act(&cx.actor, "import:create")?;
+    /// The rights that it takes to do what the spec asks for.
+    pub fn rights(&self, cx: &Context, shape: &Shape) -> Vec<String> {
+        let mut rights = vec!["import:create".to_owned(), jobs::READ.to_owned()];
         if self.mode != Mode::Update {
-            access::may(&cx.actor, Verb::Create, shape)?;
+            rights.push(access::right(shape, Verb::Create));
         }
         if self.mode != Mode::Insert {
-            access::may(&cx.actor, Verb::Update, shape)?;
+            rights.push(access::right(shape, Verb::Update));
         }
-        let historic = |t: &Target| t.access == FieldAccess::History;
-        if self.targets.iter().any(historic) {
-            access::may_act(&cx.actor, super::HISTORY)?;
+        if self.targets.iter().any(|target| target.access == FieldAccess::History) {
+            rights.push(super::HISTORY.to_owned());
         }
-        Ok(())
+        let lookups = self.targets.iter().filter_map(Target::lookup).filter(|it| it.missing == Missing::Create);
+        let made = lookups.filter_map(|lookup| cx.kind(&lookup.kind));
+        rights.extend(made.map(|resource| access::right(resource.shape(), Verb::Create)));
+        rights
     }
 
     /// A lookup into the imported kind itself. All of them look by the same field.

@@ -16,6 +16,7 @@ use super::{
     workbook::{self, LARGEST},
 };
 use crate::{
+    access,
     context::Context,
     error::{Code, Error, Result},
     jobs::{self, input},
@@ -27,6 +28,8 @@ pub struct Upload<'a> {
     job: Uuid,
     given: Json,
     spec: Spec,
+    /// What it takes.
+    rights: Vec<String>,
     buffer: Vec<u8>,
     chunks: i64,
     count: RowCount,
@@ -44,10 +47,11 @@ impl<'a> Upload<'a> {
         let spec = Spec::parse(cx, &given)?;
         let kind = cx.kind(&spec.kind);
         let kind = kind.ok_or_else(|| Error::internal("the spec's kind is of the registry", &*spec.kind))?;
-        spec.allowed(cx, kind.shape())?;
+        let rights = spec.rights(cx, kind.shape());
+        access::may_all(cx, &rights)?;
         let job = cx.new_id();
         let book = if spec.workbook { Some((temporary()?, 0)) } else { None };
-        Ok(Self { cx, job, given, spec, buffer: Vec::new(), chunks: 0, count: RowCount::default(), book })
+        Ok(Self { cx, job, given, spec, rights, buffer: Vec::new(), chunks: 0, count: RowCount::default(), book })
     }
 
     /// Takes the next bytes of the file, whatever their number.
@@ -99,7 +103,8 @@ impl<'a> Upload<'a> {
         let header = u64::from(self.spec.workbook);
         let rows = self.count.rows(self.spec.format).saturating_sub(header);
         let unit = self.cx.begin().await?;
-        jobs::enqueue_as(&unit, self.job, IMPORT, json!({"spec": self.given, "rows": rows})).await?;
+        let (rights, input) = (self.rights.clone(), json!({"spec": self.given, "rows": rows}));
+        jobs::enqueue_as(&unit, self.job, IMPORT, rights, input).await?;
         unit.commit().await
     }
 

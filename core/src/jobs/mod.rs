@@ -61,13 +61,18 @@ pub struct Progress {
     pub failed: u64,
 }
 
-/// Asks for a job in the caller's unit: it starts once that is committed.
+/// The right to see jobs, which asking for one takes too: it is answered with the job.
+pub(crate) const READ: &str = "job:read";
+
+/// Asks for a job in the caller's unit: it starts once that is committed. `rights`: what asking for it takes, which the
+/// caller has looked at ([`access::may_all`]); it is looked at again when the job starts, and of whoever has to do with it
+/// later.
 ///
 /// # Errors
 /// The database.
-pub async fn enqueue(unit: &Unit<'_>, kind: &str, input: Json) -> Result<Uuid> {
+pub async fn enqueue(unit: &Unit<'_>, kind: &str, rights: Vec<String>, input: Json) -> Result<Uuid> {
     let id = unit.cx.new_id();
-    enqueue_as(unit, id, kind, input).await?;
+    enqueue_as(unit, id, kind, rights, input).await?;
     Ok(id)
 }
 
@@ -75,12 +80,23 @@ pub async fn enqueue(unit: &Unit<'_>, kind: &str, input: Json) -> Result<Uuid> {
 ///
 /// # Errors
 /// The database.
-pub async fn enqueue_as(unit: &Unit<'_>, id: Uuid, kind: &str, input: Json) -> Result<()> {
+pub async fn enqueue_as(unit: &Unit<'_>, id: Uuid, kind: &str, rights: Vec<String>, input: Json) -> Result<()> {
     let mut job = Query::insert();
     job.into_table(Alias::new("job"))
         .columns(
-            ["tenant_id", "id", "version", "created_at", "updated_at", "created_by", "kind", "state", "progress"]
-                .map(Alias::new),
+            [
+                "tenant_id",
+                "id",
+                "version",
+                "created_at",
+                "updated_at",
+                "created_by",
+                "kind",
+                "rights",
+                "state",
+                "progress",
+            ]
+            .map(Alias::new),
         )
         .values_panic([
             Expr::val(unit.cx.tenant.id),
@@ -90,6 +106,7 @@ pub async fn enqueue_as(unit: &Unit<'_>, id: Uuid, kind: &str, input: Json) -> R
             Expr::val(unit.now),
             Expr::val(unit.cx.actor.user),
             Expr::val(kind),
+            Expr::val(Json::from(rights)),
             Expr::val(State::Queued),
             Expr::val(shown(Progress::default(), None)),
         ]);
@@ -123,6 +140,16 @@ pub async fn find(cx: &Context, id: Uuid) -> Result<Job> {
     Ok(Job::from_query_result(&row, "")?)
 }
 
+/// A job that the actor may ask for anew.
+///
+/// # Errors
+/// As [`find`]; `Forbidden` with the first right that asking for it took and the actor does not have.
+pub async fn find_with_rights(cx: &Context, id: Uuid) -> Result<Job> {
+    let job = find(cx, id).await?;
+    access::may_all(cx, &job.rights.0)?;
+    Ok(job)
+}
+
 /// Waits until nothing about the job changes any more.
 ///
 /// # Errors
@@ -140,7 +167,7 @@ pub async fn wait(cx: &Context, id: Uuid) -> Result<Job> {
 /// Ends a job that is queued or running. What its committed pages wrote stays; the page under way is undone.
 ///
 /// # Errors
-/// `NotFound`; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it has ended.
+/// As [`within_reach`]; `Conflict` where it has ended.
 pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
     let job = within_reach(cx, id).await?;
     let unit = cx.begin().await?;
@@ -158,8 +185,7 @@ pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
 /// kept for 30 days at least.
 ///
 /// # Errors
-/// `NotFound`; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it did not fail, or for a
-/// reason of its own.
+/// As [`within_reach`]; `Conflict` where it did not fail, or for a reason of its own.
 pub async fn retry(cx: &Context, id: Uuid) -> Result<()> {
     let job = within_reach(cx, id).await?;
     let unit = cx.begin().await?;
@@ -171,8 +197,11 @@ pub async fn retry(cx: &Context, id: Uuid) -> Result<()> {
 }
 
 /// A job that the actor asked for, or that they may end for others.
+///
+/// # Errors
+/// As [`find_with_rights`]; `Forbidden` unless the actor asked for the job or holds `job:cancel`.
 pub(crate) async fn within_reach(cx: &Context, id: Uuid) -> Result<Job> {
-    let job = find(cx, id).await?;
+    let job = find_with_rights(cx, id).await?;
     if job.created_by.is_none() || job.created_by != cx.actor.user {
         access::may_act(&cx.actor, "job:cancel")?;
     }

@@ -35,6 +35,8 @@ pub(super) struct Claim {
     pub input: Json,
     pub checkpoint: Json,
     pub user: Option<Uuid>,
+    /// That the user asked with.
+    pub key: Option<Uuid>,
     /// How often it was taken since it last got anywhere, this time included.
     pub attempts: i64,
     /// Whoever took it, this time: a worker that was away until its lease ran out is not taken for the one that has it now,
@@ -51,6 +53,7 @@ impl Claim {
             input: row.try_get("", "input")?,
             checkpoint: row.try_get("", "checkpoint")?,
             user: row.try_get("", "user_id")?,
+            key: row.try_get("", "key_id")?,
             attempts: row.try_get::<i64>("", "attempts")? + 1,
             worker,
         })
@@ -90,7 +93,8 @@ pub(super) async fn push(unit: &Unit<'_>, id: Uuid, kind: &str, input: Json) -> 
     insert
         .into_table(queue())
         .columns(
-            ["tenant_id", "job_id", "kind", "input", "checkpoint", "due_at", "user_id", "attempts"].map(Alias::new),
+            ["tenant_id", "job_id", "kind", "input", "checkpoint", "due_at", "user_id", "key_id", "attempts"]
+                .map(Alias::new),
         )
         .values_panic([
             Expr::val(unit.cx.tenant.id),
@@ -100,6 +104,7 @@ pub(super) async fn push(unit: &Unit<'_>, id: Uuid, kind: &str, input: Json) -> 
             Expr::val(json!({})),
             Expr::val(unit.now),
             Expr::val(unit.cx.actor.user),
+            Expr::val(unit.cx.actor.key()),
             Expr::val(0_i64),
         ]);
     unit.txn.execute(&insert).await?;
@@ -117,7 +122,9 @@ pub(super) async fn forget_leases(world: &World) -> Result<()> {
 pub(super) async fn claim(world: &World, kinds: &[&'static str]) -> Result<Option<Claim>> {
     let now = now(world);
     let mut waiting = Query::select()
-        .columns(["tenant_id", "job_id", "kind", "input", "checkpoint", "user_id", "attempts"].map(Alias::new))
+        .columns(
+            ["tenant_id", "job_id", "kind", "input", "checkpoint", "user_id", "key_id", "attempts"].map(Alias::new),
+        )
         .from(queue())
         .and_where(col("due_at").lte(now))
         .and_where(col("kind").is_in(kinds.iter().copied()))

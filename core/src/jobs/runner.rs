@@ -15,11 +15,11 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Progress, Work, input, problem,
+    Progress, Work, find_with_rights, input, problem,
     queue::{self, Claim},
 };
 use crate::{
-    access::{Actor, actor_of_user},
+    access::{self, Actor},
     context::{Context, Unit, World},
     error::{Code, Error, Result},
     idempotency,
@@ -38,7 +38,8 @@ const ATTEMPTS: i64 = 5;
 
 /// A job under way, for the [`Work`] that does it.
 pub struct Running {
-    /// Of the user who asked, with their rights as of now; its request id is the job's.
+    /// Of the user who asked, with their rights as of now, within the scopes of the key they asked with; its request id is
+    /// the job's.
     pub cx: Context,
     pub id: Uuid,
     pub input: Json,
@@ -193,34 +194,30 @@ impl Runner {
     }
 
     fn perform(self, claim: &Claim, work: Arc<dyn Work>) -> impl Future<Output = Result<Json>> + Send + 'static {
-        let Claim { tenant, id, user, attempts, worker, .. } = *claim;
+        let Claim { tenant, id, user, key, attempts, worker, .. } = *claim;
         let (input, checkpoint) = (claim.input.clone(), claim.checkpoint.clone());
         async move {
             if attempts > ATTEMPTS {
                 return Err(Error::internal("a job gets somewhere", format!("{attempts} attempts without a page")));
             }
-            let cx = self.context(tenant, user, id).await?;
+            let cx = self.context(tenant, user, key, id).await?;
+            find_with_rights(&cx, id).await?;
             let first = OnceLock::new();
             work.run(&Running { cx, id, input, checkpoint, worker, first, stop: self.stop }).await
         }
     }
 
     /// Who asked, with the rights they have now.
-    async fn context(&self, tenant: Uuid, user: Option<Uuid>, job: Uuid) -> Result<Context> {
+    async fn context(&self, tenant: Uuid, user: Option<Uuid>, key: Option<Uuid>, job: Uuid) -> Result<Context> {
         let world = &self.world;
         let found = world.gate.tenant(world, tenant).await?;
         let tenant = found.ok_or_else(|| Error::not_found("tenant", tenant))?;
         let actor = match user {
-            Some(user) => actor_of_user(&world.store, &tenant, user, world.clock.now()).await?,
-            None => Some(Actor::system()),
+            Some(user) => access::asker(world, &tenant, user, key).await?,
+            None => Actor::system(),
         };
-        let gone = || Error::Unauthenticated {
-            code: Code::Unauthenticated,
-            detail: "the user who asked for the job may not act any more".to_owned(),
-        };
-        let actor = Arc::new(actor.ok_or_else(gone)?);
-        let request_id = Some(job.to_string().into());
-        Ok(Context { world: self.world.clone(), tenant, actor, request_id, known_at: None, attempt: None })
+        let (actor, request_id) = (Arc::new(actor), Some(job.to_string().into()));
+        Ok(Context { world: world.clone(), tenant, actor, request_id, known_at: None, attempt: None })
     }
 }
 

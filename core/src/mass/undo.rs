@@ -38,8 +38,7 @@ pub struct Undo;
 /// Asks for the job that undoes another.
 ///
 /// # Errors
-/// `NotFound`; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it has not ended or is
-/// of a kind that is not undone.
+/// As [`jobs::within_reach`]; `Conflict` where it has not ended or is of a kind that is not undone.
 pub async fn ask(cx: &Context, id: Uuid) -> Result<Uuid> {
     let job = jobs::within_reach(cx, id).await?;
     let undone = [IMPORT, UNDO, name(Verb::Update), name(Verb::Delete)];
@@ -52,7 +51,7 @@ pub async fn ask(cx: &Context, id: Uuid) -> Result<Uuid> {
     };
     let input = json!({"job": id, "from": job.created_at - SKEW, "to": finished + SKEW});
     let unit = cx.begin().await?;
-    let undo = jobs::enqueue(&unit, UNDO, input).await?;
+    let undo = jobs::enqueue(&unit, UNDO, job.rights.0, input).await?;
     unit.commit().await?;
     Ok(undo)
 }

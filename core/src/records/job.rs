@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::role::Rights;
 use crate::{
     access::Verb,
     engine::{Record, Scope},
@@ -29,8 +30,8 @@ impl State {
     }
 }
 
-/// Long work done in the background: an import, a run of a plugin. Its rights are those of `created_by`, as they are
-/// while it runs.
+/// Long work done in the background: an import, a run of a plugin. It does what `created_by` may when it starts, within the
+/// scopes of the key they asked with. Seen by whoever asked for it, and by those who see everything.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize, ToSchema)]
 #[sea_orm(table_name = "job")]
 pub struct Model {
@@ -51,6 +52,9 @@ pub struct Model {
     #[schema(read_only)]
     #[sea_orm(column_type = "Text")]
     pub kind: String,
+    /// What asking for it took: whoever cancels it, tries it again, undoes it or reads what it refused has these rights too.
+    #[schema(value_type = Vec<String>, read_only)]
+    pub rights: Rights,
     #[schema(read_only)]
     pub state: State,
     /// `{done, total, ok, failed, eta_s}`: rows worked on, rows there are (null while unknown), of those done how many
@@ -79,7 +83,7 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Record for Entity {
     const NAME: &'static str = "job";
     const PLURAL: &'static str = "jobs";
-    const SCOPE: Scope = Scope::Tenant;
+    const SCOPE: Scope = Scope::Asker;
     const RESTRICTED: bool = true;
     const VERBS: &'static [Verb] = Verb::READ;
     const LOGGED: bool = false;
