@@ -39,6 +39,7 @@ mod past;
 mod plans;
 mod query;
 mod queue;
+mod role_fields;
 mod role_rows;
 mod roles;
 mod sample_kind;
