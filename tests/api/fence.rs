@@ -3,6 +3,7 @@
 use ripen::{Outside, StartError};
 use ripen_core::store::Fence;
 use sea_orm::{ConnectionTrait, Statement};
+use serde_json::json;
 
 use crate::support::{Db, Person, TestServer, block_on, databases, on, prepare};
 
@@ -111,6 +112,41 @@ fn reads_that_forget_their_tenant_find_nothing_of_others_where_the_settings_say_
         let read = admin.get(&format!("{path}?expand=owner")).await.expect(200);
         assert_eq!(read.json["owner"]["email"], Person::Admin.email());
         stranger.get(&path).await.expect(404);
+        server.end().await;
+    });
+}
+
+/// Behind the fence there is nothing of these tables, so that whatever is read of them was read beside it.
+#[test]
+fn no_request_reads_records_beside_the_fence_where_the_settings_put_reads_behind_it() {
+    if !databases().contains(&Db::Postgres) {
+        return;
+    }
+    prepare(Db::Postgres);
+    block_on(async {
+        let server = TestServer::with(Db::Postgres, |config| config.database.row_security = Fence::Reads).await;
+        let admin = server.as_admin().await;
+        let account = admin.post("/v1/accounts", json!({"name": "Acme"})).await.expect(201).id().to_owned();
+        let contact = json!({"last_name": "Jones", "account_id": account});
+        let contact = admin.post("/v1/contacts", contact).await.expect(201).id().to_owned();
+        let field = json!({"kind": "account", "name": "tier", "type": "text"});
+        let field = admin.post("/v1/custom-fields", field).await.expect(201).id().to_owned();
+        let nothing = "create policy nothing on account as restrictive to ripen_app using (false)";
+        server.world().store.write.execute_unprepared(nothing).await.unwrap();
+        admin.get(&format!("/v1/accounts/{account}")).await.expect(404);
+        let list = admin.get("/v1/accounts?count=exact&known_at=2026-01-31T09:29:00Z").await.expect(200);
+        assert_eq!((list.data().len(), &list.json["page"]["total"]), (0, &json!(0)));
+        let expanded = admin.get(&format!("/v1/contacts/{contact}?expand=account")).await.expect(200);
+        assert!(expanded.json["account"].is_null(), "{}", expanded.json);
+        let count = json!({"measures": [{"fn": "count"}]});
+        let all = admin.post("/v1/accounts/aggregate", count).await.expect(200);
+        assert_eq!(all.data()[0]["measures"]["count"], 0);
+        let file = admin.get("/v1/accounts/export?fields=name").await.expect(200);
+        assert_eq!(file.bytes, b"name\r\n");
+        let preview = format!("/v1/custom-fields/{field}/preview");
+        let preview = admin.post(&preview, json!({"required": true})).await.expect(200);
+        assert_eq!(preview.json["checked"], 0);
+        assert!(admin.get("/v1/changes?kind=account").await.expect(200).data().is_empty());
         server.end().await;
     });
 }

@@ -43,6 +43,8 @@ mod query;
 mod queue;
 mod races;
 mod readiness;
+mod role_fields;
+mod role_rows;
 mod roles;
 mod sample_kind;
 mod search;

@@ -110,3 +110,32 @@ fn a_team_shares_while_one_is_in_it_and_who_may_change_a_record_may_share_it() {
         );
     });
 }
+
+#[test]
+fn who_may_only_read_a_record_takes_no_share_of_it_away() {
+    on_both(|server| async move {
+        let (manager, admin) = (server.as_person(Person::Manager).await, server.as_admin().await);
+        let (_, other, _) = reps(&server).await;
+        let theirs = other.post("/v1/accounts", json!({"name": "Theirs"})).await.expect(201).id().to_owned();
+        let rep = me(&server.as_person(Person::Rep).await).await;
+        let read = share(&theirs, "read", &json!({"user_id": me(&manager).await}));
+        let read = other.post(SHARES, read).await.expect(201).id().to_owned();
+        let write = other.post(SHARES, share(&theirs, "write", &json!({"user_id": rep}))).await.expect(201);
+        let place = format!("{SHARES}/{}", write.id());
+        manager.get(&place).await.expect(200);
+        assert_eq!(manager.delete(&place).await.expect(403).problem(), "outside_your_reach");
+        let shorter = json!({"until_at": "2026-01-31T09:31:00Z"});
+        assert_eq!(manager.patch(&place, shorter).await.expect(403).problem(), "outside_your_reach");
+        let operations = json!([{"op": "delete", "id": write.id()}]);
+        let none = manager.post("/v1/shares/batch", json!({"operations": operations})).await.expect(200);
+        assert_eq!(none.json["results"][0]["problem"]["code"], "outside_your_reach");
+        let question = json!({"user": me(&manager).await, "kind": "share", "id": write.id(), "verb": "delete"});
+        assert_eq!(admin.post("/v1/access/explain", question).await.expect(200).json["allowed"], false);
+        let raised = admin.patch(&format!("{SHARES}/{read}"), json!({"access": "write"})).await;
+        raised.expect(200);
+        manager.delete(&place).await.expect(204);
+        manager.post(&format!("{place}/restore"), Json::Null).await.expect(200);
+        admin.delete(&format!("/v1/accounts/{theirs}")).await.expect(204);
+        admin.delete(&place).await.expect(204);
+    });
+}

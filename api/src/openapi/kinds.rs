@@ -238,7 +238,7 @@ fn page(title: &str) -> Json {
 fn readable(shape: &Shape) -> Json {
     let property = |field: &Field| {
         let mut schema = typed(field);
-        if field.access == FieldAccess::Server || field.access == FieldAccess::History {
+        if !matches!(field.access, FieldAccess::Write | FieldAccess::Create) {
             set(&mut schema, "readOnly", true);
         }
         (field.name.clone(), schema)
@@ -255,7 +255,7 @@ fn writable(shape: &Shape, title: &str, create: bool) -> Json {
     let may = |field: &&Field| match field.access {
         FieldAccess::Write => true,
         FieldAccess::Create => create,
-        FieldAccess::History | FieldAccess::Server => false,
+        FieldAccess::History | FieldAccess::Server | FieldAccess::Read => false,
     };
     let properties: Map<_, _> = shape.fields.iter().filter(may).map(|f| (f.name.clone(), typed(f))).collect();
     let text = if create { format!("A new {title}.") } else { format!("Changes to a {title}.") };

@@ -95,7 +95,8 @@ async fn steps(cx: &Context, resource: &Arc<dyn Resource>, question: &Question) 
         let shared = theirs.actor.shared(&shape.name, cx.now(), false).contains(&id);
         let detail = match (seen, passed, shared) {
             (false, ..) => "is not among these rows",
-            (true, false, _) => "is shared with them to be read",
+            (true, false, true) => "is shared with them to be read",
+            (true, false, false) => "is about a record that is shared with them to be read",
             (true, true, true) => "is shared with them",
             (true, true, false) => "is among these rows",
         };

@@ -8,7 +8,7 @@ use std::{
 use super::{Role, Verb, rights};
 use crate::{
     engine::{
-        FieldAccess, Registry, Scope, Shape,
+        FieldAccess, Registry, Resource, Scope, Shape,
         filter::{self, Filter},
     },
     error::{Code, Error, Violation, unknown},
@@ -227,9 +227,15 @@ fn narrowed(
         let limit = |name: &str| limits.get(name).copied();
         narrowed = narrowed.replaced(&resource.reshaped(shape.narrowed(|field| match limit(&field.name) {
             Some(FieldRight::None) => None,
-            Some(FieldRight::Read) => Some(FieldAccess::Server),
-            Some(FieldRight::Write) | None => Some(field.access),
+            Some(FieldRight::Read) if field.access != FieldAccess::Server => Some(FieldAccess::Read),
+            _ => Some(field.access),
         })));
     }
+    let listing = |parent: &Arc<dyn Resource>| {
+        let child = narrowed.kind(&parent.shape().parts.as_ref()?.shape.name)?;
+        Some(parent.reshaped(parent.shape().listing(child.shape())))
+    };
+    let parents: Vec<_> = narrowed.iter().filter_map(listing).collect();
+    let narrowed = parents.iter().fold(narrowed, Registry::replaced);
     (!fields.0.is_empty()).then_some(narrowed)
 }

@@ -41,7 +41,7 @@ pub async fn preview(cx: &Context, id: Uuid, patch: Map<String, Json>) -> Result
         after.map_err(|source| Error::internal("a checked candidate is a record", source))?;
     let field = define::field(&after).map_err(Error::Invalid)?;
     match cx.kind(&after.kind) {
-        Some(kind) => check::check(cx, &cx.store().read, kind.shape(), &field).await,
+        Some(kind) => check::check(cx, &cx.reader(), kind.shape(), &field).await,
         None => Ok(Preview::default()),
     }
 }

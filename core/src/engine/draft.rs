@@ -102,7 +102,7 @@ fn lay(
             continue;
         }
         if let Some(parts) = shape.parts.as_ref().filter(|parts| parts.field == name) {
-            match parts.lay(unit, value) {
+            match parts.lay(unit, present.and_then(|row| row.get(name)), value) {
                 Ok(list) => drop(row.insert(name.clone(), list)),
                 Err(violations) => broken.extend(violations),
             }
@@ -144,8 +144,9 @@ fn may_set(unit: &Unit<'_>, field: &Field, update: bool) -> Result<(), Violation
         FieldAccess::Create => !update,
         FieldAccess::History => unit.history || unit.server,
         FieldAccess::Server => unit.server,
+        FieldAccess::Read => false,
     };
-    if allowed { Ok(()) } else { Err(field.violation(Code::ReadOnly, "is set by the server")) }
+    if allowed { Ok(()) } else { Err(field.read_only()) }
 }
 
 /// RFC 7396, deep.

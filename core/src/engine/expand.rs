@@ -16,6 +16,7 @@ use super::{
     custom::CUSTOM,
     read_cell,
     selection::{Expanded, Selection},
+    show::SUBJECT_KIND,
     visible::visible_by_id,
 };
 use crate::{
@@ -32,7 +33,9 @@ impl Layout {
         let printed = selection.fields.iter().flat_map(|field| &field.columns);
         let relations = selection.expanded.iter().map(|e| &e.relation);
         let followed = relations.flat_map(|r| r.id.columns.iter().chain(r.kind.iter().flat_map(|kind| &kind.columns)));
-        let all: BTreeSet<usize> = printed.chain(followed).copied().chain(extra).collect();
+        let in_part = selection.fields.iter().any(|field| selection.shape.shows_in_part(field));
+        let about = in_part.then(|| selection.shape.column(SUBJECT_KIND)).flatten();
+        let all: BTreeSet<usize> = printed.chain(followed).copied().chain(extra).chain(about).collect();
         Self(all.into_iter().collect())
     }
 
@@ -85,6 +88,18 @@ impl ByColumn for [Value] {
     fn cell(&self, column: usize) -> Result<Value> {
         let cell = self.get(column).cloned();
         cell.ok_or_else(|| Error::internal("what is written is whole", "column missing"))
+    }
+}
+
+impl Selection<'_> {
+    /// What is shown of a field's JSON value.
+    pub fn shown(&self, row: &(impl ByColumn + ?Sized), field: &Field) -> Result<Json> {
+        let about = match self.shape.column(SUBJECT_KIND).map(|column| row.cell(column)).transpose()? {
+            Some(Value::String(kind)) => kind,
+            _ => None,
+        };
+        let value = json(row.first(field)?).unwrap_or_default();
+        Ok(self.shape.show(self.cx, field, value, about.as_deref()))
     }
 }
 
@@ -168,6 +183,7 @@ impl<'p> Printer<'p> {
                 let Selection { shape, custom, .. } = self.selection;
                 put(out, &json(row.cell(*column)?).map(|stored| shape.custom.show(&stored, custom.as_ref())))
             }
+            _ if self.selection.shape.shows_in_part(field) => put_cell(out, self.selection.shown(row, field)?.into()),
             (_, [column, ..]) => put_cell(out, row.cell(*column)?),
             _ => put(out, &()),
         }

@@ -19,6 +19,7 @@ use super::{
     cursor::Cursor,
     history::{self, Mark},
     instant, print_instant,
+    show::SUBJECT_KIND,
     visible::reachable,
 };
 use crate::{
@@ -244,7 +245,10 @@ impl<'a> Feed<'a> {
         let before = row(change.before.clone());
         let op = op(before.as_ref(), after);
         let value = |field: &Field, row: Option<&Row>| {
-            row.map_or(Json::Null, |row| shown(field, field.encode(&shape.columns, row)))
+            row.map_or(Json::Null, |row| {
+                let about = row.get(SUBJECT_KIND).and_then(Json::as_str);
+                printed(field, shape.show(self.cx, field, field.encode(&shape.columns, row), about))
+            })
         };
         let whole = op != "update";
         let mut changed = Vec::new();
@@ -259,7 +263,7 @@ impl<'a> Feed<'a> {
                 "delete" => Values { before: value(field, before.as_ref()), after: Json::Null },
                 _ => Values { before: value(field, before.as_ref()), after: value(field, Some(after)) },
             };
-            if !whole || values.before != values.after {
+            if !whole && !shape.shows_in_part(field) || values.before != values.after {
                 changed.push((field.name.as_str(), values));
             }
         }
@@ -302,7 +306,7 @@ fn op(before: Option<&Row>, after: &Row) -> &'static str {
 }
 
 /// As the record's own answer prints it.
-fn shown(field: &Field, mut value: Json) -> Json {
+fn printed(field: &Field, mut value: Json) -> Json {
     if field.kind == FieldType::Instant
         && let Some(at) = value.as_str().and_then(|text| instant(text).ok())
     {

@@ -40,6 +40,8 @@ pub enum FieldAccess {
     History,
     /// The server alone.
     Server,
+    /// Callers, but not this one, who may only read it.
+    Read,
 }
 
 /// What a value means, and so how it is read, compared, filtered and printed.
@@ -227,6 +229,15 @@ impl Field {
 
     pub fn violation(&self, code: Code, detail: impl Into<String>) -> Violation {
         Violation::field(&self.name, code, detail)
+    }
+
+    /// Why callers may not set it.
+    pub fn read_only(&self) -> Violation {
+        let why = match self.access {
+            FieldAccess::Read => "may be read by your role, and not written",
+            _ => "is set by the server",
+        };
+        self.violation(Code::ReadOnly, why)
     }
 
     /// The field's value as callers write it, from the JSON of its columns: the inverse of [`Field::decode`].

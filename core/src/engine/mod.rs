@@ -31,6 +31,7 @@ mod relation;
 pub mod search;
 mod selection;
 mod shape;
+mod show;
 mod sort;
 mod store;
 pub mod upsert;

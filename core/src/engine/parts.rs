@@ -4,7 +4,7 @@
 //! child's own kind, which is only read: there filters, sums and references find it. One entity defines both.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -38,18 +38,24 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The fields of an item.
+    /// The fields of an item, whoever asks.
     fn items(&self) -> impl Iterator<Item = &Field> {
         let parent = self.shape.parent.map(|(column, _)| column);
         let own = move |name: &str| !OF_PARENT.contains(&name) && Some(name) != parent;
-        self.shape.fields.iter().filter(move |field| own(&field.name))
+        self.shape.stored_fields().filter(move |field| own(&field.name))
     }
 
-    /// The list as it is stored. Each item has an id; what the server sets is left for the kind to set.
+    /// Those that whoever asks may read.
+    fn shown(&self) -> impl Iterator<Item = &Field> {
+        self.items().filter(|field| !self.shape.hides(&field.name))
+    }
+
+    /// The list as it is stored, in the place of `present`. Each item has an id, and keeps by it what the caller may not
+    /// set; what the server sets is left for the kind to set.
     ///
     /// # Errors
     /// Everything that is wrong, each at its place.
-    pub(super) fn lay(&self, unit: &Unit<'_>, given: &Json) -> Result<Json, Vec<Violation>> {
+    pub(super) fn lay(&self, unit: &Unit<'_>, present: Option<&Json>, given: &Json) -> Result<Json, Vec<Violation>> {
         let Json::Array(items) = given else {
             return if given.is_null() { Ok(Json::Null) } else { Err(vec![self.wrong("must be a list of objects")]) };
         };
@@ -57,13 +63,14 @@ impl Parts {
             let detail = format!("has {} items; a list takes {MOST}", items.len());
             return Err(vec![Violation::field(self.field, Code::OutOfRange, detail)]);
         }
+        let stored: HashMap<Uuid, &Json> = list(present).filter_map(|item| Some((id_of(item)?, item))).collect();
         let (mut laid, mut broken, mut ids) = (Vec::with_capacity(items.len()), Vec::new(), HashSet::new());
         for (n, item) in items.iter().enumerate() {
             let placed = |violation: Violation| {
                 let pointer = format!("/{}/{n}{}", self.field, violation.pointer);
                 Violation { pointer, ..violation }
             };
-            match self.item(unit, item) {
+            match self.item(unit, id_of(item).and_then(|id| stored.get(&id).copied()), item) {
                 Ok(item) if item.get("id").is_none_or(|id| ids.insert(id.to_string())) => laid.push(item.into()),
                 Ok(_) => broken.push(placed(Violation::field("id", Code::Duplicate, "comes twice in the list"))),
                 Err(violations) => broken.extend(violations.into_iter().map(placed)),
@@ -80,49 +87,63 @@ impl Parts {
         Violation::field(self.field, Code::WrongType, detail)
     }
 
-    fn item(&self, unit: &Unit<'_>, given: &Json) -> Result<Map<String, Json>, Vec<Violation>> {
+    fn item(&self, unit: &Unit<'_>, stored: Option<&Json>, given: &Json) -> Result<Map<String, Json>, Vec<Violation>> {
         let Json::Object(given) = given else {
             return Err(vec![Violation { pointer: String::new(), ..self.wrong("must be an object") }]);
         };
         let mut broken: Vec<_> = given
             .keys()
-            .filter(|name| self.items().all(|field| field.name != **name))
+            .filter(|name| self.shown().all(|field| field.name != **name))
             .map(|name| {
-                let names = self.items().map(|field| field.name.as_str());
+                let names = self.shown().map(|field| field.name.as_str());
                 Violation::field(name, Code::UnknownField, unknown("field", name, names))
             })
             .collect();
         let mut item = Map::new();
-        for field in self.items() {
-            let value = given.get(&field.name).filter(|_| field.access != FieldAccess::Server || unit.server);
-            match value.filter(|value| !value.is_null()) {
-                None if field.name == "id" => drop(item.insert("id".to_owned(), json!(unit.cx.new_id()))),
-                None if field.required => broken.push(field.violation(Code::Required, "is required")),
-                None => {}
-                Some(value) => match field.decode(value) {
-                    Ok(cells) => {
-                        let row = self.shape.columns_of(field).map(|column| column.name.clone()).zip(cells).collect();
-                        item.insert(field.name.clone(), field.encode(&self.shape.columns, &row));
-                    }
-                    Err(violation) => broken.push(violation),
+        for field in self.items().filter(|field| field.access != FieldAccess::Server || unit.server) {
+            let kept = stored.and_then(|stored| stored.get(&field.name)).unwrap_or(&Json::Null);
+            let value = match (given.get(&field.name), field.access) {
+                _ if self.shape.hides(&field.name) => Ok(kept.clone()),
+                (None, FieldAccess::Read) => Ok(kept.clone()),
+                (Some(value), FieldAccess::Read) => match self.read(field, value) {
+                    Ok(value) if value == *kept => Ok(value),
+                    _ => Err(field.read_only()),
                 },
+                (Some(value), _) => self.read(field, value),
+                (None, _) => Ok(Json::Null),
+            };
+            match value {
+                Ok(Json::Null) if field.name == "id" => drop(item.insert("id".to_owned(), json!(unit.cx.new_id()))),
+                Ok(Json::Null) if field.required => broken.push(field.violation(Code::Required, "is required")),
+                Ok(Json::Null) => {}
+                Ok(value) => drop(item.insert(field.name.clone(), value)),
+                Err(violation) => broken.push(violation),
             }
         }
         broken.extend(super::draft::own_id(&item).err());
         if broken.is_empty() { Ok(item) } else { Err(broken) }
     }
 
+    /// The value as it is stored; null where there is none.
+    fn read(&self, field: &Field, given: &Json) -> Result<Json, Violation> {
+        if given.is_null() {
+            return Ok(Json::Null);
+        }
+        let row = self.shape.columns_of(field).map(|column| column.name.clone()).zip(field.decode(given)?).collect();
+        Ok(field.encode(&self.shape.columns, &row))
+    }
+
     /// The JSON Schema of the list.
     pub(super) fn schema(&self, description: &Json) -> Json {
         let property = |field: &Field| {
             let mut schema = if field.schema.is_object() { field.schema.clone() } else { json!({}) };
-            if let (FieldAccess::Server, Some(schema)) = (field.access, schema.as_object_mut()) {
+            if let (FieldAccess::Server | FieldAccess::Read, Some(schema)) = (field.access, schema.as_object_mut()) {
                 schema.insert("readOnly".to_owned(), true.into());
             }
             (field.name.clone(), schema)
         };
-        let properties: Map<_, _> = self.items().map(property).collect();
-        let required: Vec<_> = self.items().filter(|field| field.required).map(|field| &field.name).collect();
+        let properties: Map<_, _> = self.shown().map(property).collect();
+        let required: Vec<_> = self.shown().filter(|field| field.required).map(|field| &field.name).collect();
         json!({"type": "array", "description": description, "maxItems": MOST,
                "items": {"type": "object", "additionalProperties": false, "required": required, "properties": properties}})
     }
@@ -151,6 +172,10 @@ impl Parts {
         };
         self.shape.columns.iter().enumerate().map(|(place, of)| cell(place, of)).collect()
     }
+}
+
+fn id_of(item: &Json) -> Option<Uuid> {
+    item.get("id")?.as_str()?.parse().ok()
 }
 
 fn list(value: Option<&Json>) -> impl Iterator<Item = &Json> {

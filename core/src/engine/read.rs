@@ -368,7 +368,8 @@ fn etag(cx: &Context, selection: &Selection<'_>, version: i64, chosen: bool) -> 
         None => shape.custom.active().map(|field| &*field.key).collect(),
     };
     own.sort_unstable();
-    let names = selection.fields.iter().map(|field| field.name.as_str()).chain(own);
+    let lines = shape.parts.iter().flat_map(|parts| parts.shape.field_names());
+    let names = selection.fields.iter().map(|field| field.name.as_str()).chain(own).chain(lines);
     let hash = names.fold(Sha256::new(), |hash, name| hash.chain_update(name).chain_update(",")).finalize();
     let short = hash.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     Some(format!("\"v{version}.{short}\""))

@@ -58,6 +58,9 @@ pub trait Record:
     /// Fields that tell who a person is or what they said: what an erasure empties. Custom fields and `external_id` always
     /// go along. Without any, records of the kind are not erased.
     const PERSONAL: &'static [&'static str] = &[];
+    /// Fields that hold values of the record's subject, by the names of its fields: each is shown to those who may read it
+    /// there.
+    const QUOTES: &'static [&'static str] = &[];
     /// References to people that the personal fields of a record are about: it is erased with them.
     const ABOUT: &'static [&'static str] = &[];
     /// Field and value without which a live record is not erased: whoever still works here is not.

@@ -17,6 +17,7 @@ pub const MAX_DEPTH: usize = 2;
 
 /// What is printed of one kind, in the order of its shape: asked differently, the same bytes.
 pub(super) struct Selection<'a> {
+    pub cx: &'a Context,
     pub shape: &'a Shape,
     pub fields: Vec<&'a Field>,
     /// Which of the tenant's own fields, where only some were asked for.
@@ -106,7 +107,7 @@ fn resolve<'a>(cx: &'a Context, shape: &'a Shape, wish: &Wish<'_>, path: &str, b
         expanded.push(Expanded { relation, targets });
     }
     expanded.sort_by_key(|e| e.relation.id.columns.first().copied());
-    Selection { shape, fields, custom, expanded }
+    Selection { cx, shape, fields, custom, expanded }
 }
 
 /// The tenant's own fields that `fields=custom.budget` names; none where all of them are printed.

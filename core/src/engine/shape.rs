@@ -80,6 +80,8 @@ pub struct Shape {
     pub parent: Option<(&'static str, &'static str)>,
     /// See [`Record::PERSONAL`].
     pub personal: &'static [&'static str],
+    /// See [`Record::QUOTES`].
+    pub quotes: &'static [&'static str],
     /// See [`Record::ABOUT`].
     pub about: &'static [&'static str],
     /// See [`Record::ERASED_ONCE`].
@@ -136,6 +138,7 @@ impl Shape {
             parts,
             parent: R::PARENT,
             personal: R::PERSONAL,
+            quotes: R::QUOTES,
             about: R::ABOUT,
             erased_once: R::ERASED_ONCE,
             columns,
@@ -167,7 +170,20 @@ impl Shape {
 
     /// Whether whoever asks sees the fields that the kind came with: all of them, and no others.
     pub(super) fn is_as_built(&self) -> bool {
-        self.hidden.is_empty() && self.custom.all().next().is_none()
+        let own = self.hidden.is_empty() && self.custom.all().next().is_none();
+        own && self.parts.as_ref().is_none_or(|parts| parts.shape.is_as_built())
+    }
+
+    /// The same kind with the fields of its owned children as `child`, their kind, has them.
+    #[must_use]
+    pub fn listing(&self, child: &Self) -> Self {
+        let mut whole = self.clone();
+        let Some(parts) = &mut whole.parts else { return whole };
+        parts.shape = Arc::new(child.clone());
+        if let Some(field) = self.by_name.get(parts.field).and_then(|i| whole.fields.get_mut(*i)) {
+            field.schema = parts.schema(field.schema.get("description").unwrap_or(&Json::Null));
+        }
+        whole
     }
 
     /// Whether a field of that name is there that whoever asks may not read.
@@ -178,6 +194,16 @@ impl Shape {
     /// The field, whoever asks.
     pub fn stored_field(&self, name: &str) -> Option<&Field> {
         self.field(name).or_else(|| self.hidden.iter().find(|field| field.name == name))
+    }
+
+    /// Every field, whoever asks, but for those that the tenant has added.
+    pub(super) fn stored_fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().chain(&self.hidden)
+    }
+
+    /// Whether whoever asks may read every field.
+    pub(super) fn is_whole(&self) -> bool {
+        self.hidden.is_empty()
     }
 
     /// The table that keeps its records.

@@ -52,6 +52,12 @@ pub(super) fn writable(cx: &Context, shape: &Shape, alias: &DynIden) -> Conditio
     reached(cx, shape, alias, true)
 }
 
+/// The alias of rows that a condition on the rows of `alias` looks into. It is longer with each step, so that conditions may
+/// stand within each other, a role's filter within a caller's, and no name hides another.
+pub(super) fn beneath(alias: &DynIden) -> DynIden {
+    Alias::new(format!("{alias}_r")).into_iden()
+}
+
 fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Condition {
     let of = |column: &'static str| Expr::col((alias.clone(), Alias::new(column)));
     let base = Condition::all().add(of("tenant_id").eq(cx.tenant.id));
@@ -59,6 +65,7 @@ fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Conditi
     let base = match shape.scope {
         Scope::Part if !cx.actor.sees_all() => base.add(parents(cx, shape, alias)),
         Scope::Asker if !cx.actor.sees_all() => base.add(of("created_by").eq(cx.actor.user)),
+        Scope::Subject if !cx.actor.sees_all() => base.add(subjects(cx, alias, write)),
         _ => base,
     };
     // An alternative costs the planner its choice of index: it is there where something is shared.
@@ -68,13 +75,11 @@ fn reached(cx: &Context, shape: &Shape, alias: &DynIden, write: bool) -> Conditi
     };
     match (cx.actor.reach(shape), shape.scope) {
         (Reach::Where(filter), _) => base.add(or_shared(kept(cx, shape, filter, alias))),
-        (Reach::All, Scope::Subject) if !cx.actor.sees_all() => base.add(subjects(cx, alias)),
-        (Reach::All, _) | (_, Scope::Tenant | Scope::Part | Scope::Asker) => base,
         (Reach::Users(users), Scope::Owner) => {
             let owned = of("owner_id").is_in(users.iter().copied());
             base.add(or_shared(Condition::all().add(owned)))
         }
-        (Reach::Users(_), Scope::Subject) => base.add(subjects(cx, alias)),
+        _ => base,
     }
 }
 
@@ -96,7 +101,7 @@ fn parents(cx: &Context, shape: &Shape, alias: &DynIden) -> Condition {
     let Some((column, parent)) = parent.filter(|(_, parent)| listed(parent)) else {
         return Condition::all().add(Expr::val(false));
     };
-    let of = Alias::new(format!("parent_{}", parent.name));
+    let of = beneath(alias);
     let exists = Query::select()
         .expr(Expr::val(1))
         .from_as(parent.table(), of.clone())
@@ -106,16 +111,18 @@ fn parents(cx: &Context, shape: &Shape, alias: &DynIden) -> Condition {
     Condition::all().add(Expr::exists(exists))
 }
 
-/// A decision is seen by those who see what it is about.
-fn subjects(cx: &Context, alias: &DynIden) -> Condition {
+/// A decision is seen by those who see what it is about, and changed by those who may change that.
+fn subjects(cx: &Context, alias: &DynIden, write: bool) -> Condition {
     let mut any = Condition::any();
+    let subject = beneath(alias);
+    let of = |column: &'static str| Expr::col((subject.clone(), Alias::new(column)));
     for shape in cx.shapes().filter(|shape| shape.scope == Scope::Owner) {
-        let subject = Alias::new(format!("subject_{}", shape.name));
         let exists = Query::select()
             .expr(Expr::val(1))
             .from_as(shape.table(), subject.clone())
-            .cond_where(within(cx, shape, subject.clone()))
-            .and_where(Expr::col((subject, Alias::new("id"))).eq(Expr::col((alias.clone(), Alias::new("subject_id")))))
+            .cond_where(reached(cx, shape, &subject, write))
+            .and_where(of("deleted_at").is_null())
+            .and_where(of("id").eq(Expr::col((alias.clone(), Alias::new("subject_id")))))
             .take();
         any = any.add(
             Condition::all()

@@ -11,7 +11,7 @@ use super::{
     follow::{Traces, follow},
     only, other, outside, read,
     read::Found,
-    store,
+    store, visible,
 };
 use crate::{
     access::{self, Reach, Verb},
@@ -243,32 +243,42 @@ fn allowed(unit: &Unit<'_>, shape: &Shape, operations: &[Operation]) -> Result<(
     Ok(())
 }
 
-/// The rows that updates and deletes start from, locked: those to be deleted against whoever would refer to them, the others
-/// against other writers alone.
-async fn present<R: Record>(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    operations: &[Operation],
-) -> Result<HashMap<Uuid, R::Model>> {
+/// What updates and deletes start from.
+struct Present<M> {
+    /// Locked: those to be deleted against whoever would refer to them, the others against other writers alone.
+    rows: HashMap<Uuid, M>,
+    /// Those that the actor sees, and may not change.
+    fixed: HashSet<Uuid>,
+}
+
+/// One statement for up to 1,000, and one more where some are not there to be changed.
+async fn present<R: Record>(unit: &Unit<'_>, shape: &Shape, operations: &[Operation]) -> Result<Present<R::Model>> {
     let (deleted, live): (Vec<_>, Vec<_>) =
         operations.iter().partition(|operation| matches!(operation, Operation::Restore { .. }));
     let ids = |operations: Vec<&Operation>| operations.into_iter().filter_map(Operation::of).collect::<Vec<_>>();
     let deletes = operations.iter().any(|operation| matches!(operation, Operation::Delete { .. }));
     let lock = if deletes { LockType::Update } else { LockType::NoKeyUpdate };
-    let mut present = other::fetch::<R>(unit, shape, &ids(live), (Some(lock), false)).await?;
-    present.extend(other::fetch::<R>(unit, shape, &ids(deleted), (Some(lock), true)).await?);
-    Ok(present)
+    let mut live = ids(live);
+    let mut rows = other::fetch::<R>(unit, shape, &live, (Some(lock), false)).await?;
+    live.retain(|id| !rows.contains_key(id));
+    let fixed = other::among(unit, &visible(unit.cx, shape), &live).await?;
+    rows.extend(other::fetch::<R>(unit, shape, &ids(deleted), (Some(lock), true)).await?);
+    Ok(Present { rows, fixed })
 }
 
 fn candidate<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
-    present: &HashMap<Uuid, R::Model>,
+    present: &Present<R::Model>,
     index: usize,
     operation: Operation,
 ) -> Result<Candidate<R::Model>> {
     let before_of = |id: Uuid, version: Option<i64>| {
-        let before = present.get(&id).cloned().ok_or_else(|| unchangeable(unit, shape, id))?;
+        let before = present.rows.get(&id).cloned().ok_or_else(|| {
+            let detail = || format!("{} {id} is yours to read, and not to change", shape.name);
+            let fixed = present.fixed.contains(&id).then(|| Error::conflict(Code::OutsideYourReach, detail()));
+            fixed.unwrap_or_else(|| Error::not_found(&shape.name, id))
+        })?;
         let actual = version_of::<R>(&before)?;
         if version.is_some_and(|wanted| wanted != actual) {
             return Err(Error::Stale { actual });
@@ -311,15 +321,6 @@ fn candidate<R: Record>(
     } else {
         Err(Error::Invalid(broken))
     }
-}
-
-/// Why a record is not there to be changed.
-fn unchangeable(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Error {
-    if unit.cx.actor.shared(&shape.name, unit.now, false).contains(&id) {
-        let detail = format!("{} {id} is shared with you to be read", shape.name);
-        return Error::conflict(Code::OutsideYourReach, detail);
-    }
-    Error::not_found(&shape.name, id)
 }
 
 /// The kind's rules that look at other rows.

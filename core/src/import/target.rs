@@ -165,8 +165,8 @@ fn place(shape: &Shape, name: &str, pointer: &str, wrong: &mut Wrong) -> Option<
         wrong.add(pointer, Code::UnknownField, unknown("field", root, shape.field_names().chain(since)));
         return None;
     };
-    if field.access == FieldAccess::Server {
-        wrong.add(pointer, Code::ReadOnly, "is set by the server");
+    if matches!(field.access, FieldAccess::Server | FieldAccess::Read) {
+        wrong.add(pointer, Code::ReadOnly, field.read_only().detail);
         return None;
     }
     let Some(rest) = rest else {

@@ -112,7 +112,7 @@ fn in_body(violation: Violation) -> Violation {
 fn unsettable(shape: &Shape, name: &str, value: &Json) -> Option<Violation> {
     let violation = match shape.field(name) {
         None => Violation::field(name, Code::UnknownField, unknown("field", name, shape.field_names())),
-        Some(field) if field.access != FieldAccess::Write => field.violation(Code::ReadOnly, "is set by the server"),
+        Some(field) if field.access != FieldAccess::Write => field.read_only(),
         Some(_) if value.is_object() => return None, // merged into what each record has, and checked there
         Some(field) => field.decode(value).err()?,
     };

@@ -343,6 +343,7 @@ fn operation(
         FieldAccess::Create => false,
         FieldAccess::History => unit.history,
         FieldAccess::Server => unit.server,
+        FieldAccess::Read => false,
     };
     let fields = shape.every_field().filter(|field| settable(field.access));
     let Some(before) = &entry.before else {

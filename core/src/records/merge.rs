@@ -73,6 +73,7 @@ impl Record for Entity {
     const SCOPE: Scope = Scope::Subject;
     const VERBS: &'static [Verb] = Verb::READ;
     const PERSONAL: &'static [&'static str] = &["before", "after"];
+    const QUOTES: &'static [&'static str] = &["before", "after"];
     const ABOUT: &'static [&'static str] = &["subject_id", "merged_id"];
 
     fn example() -> Json {

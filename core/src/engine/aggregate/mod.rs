@@ -60,7 +60,7 @@ pub async fn aggregate(cx: &Context, shape: &Shape, query: &AggregateQuery) -> R
     access::may(&cx.actor, Verb::Read, shape)?;
     past::keeps(cx, shape)?;
     let plan = Plan::of(cx, shape, query)?;
-    let rows = cx.store().read.query_all(&plan.statement(cx)).await?;
+    let rows = cx.reader().query_all(&plan.statement(cx)).await?;
     if rows.len() > MAX_GROUPS {
         let detail = format!("makes more than {MAX_GROUPS} groups; narrow `where` or group by less");
         return Err(Error::malformed("/group_by", Code::QueryTooExpensive, detail));

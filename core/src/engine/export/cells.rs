@@ -88,6 +88,9 @@ impl<'a> Cells<'a> {
                         cells.extend(Money::of(value).map_or(none, |of| amount(of.minor, of.currency.as_str())));
                     }
                 }
+                _ if selection.shape.shows_in_part(field) => {
+                    cells.push(cell(selection.shown(&layout.row(selection.shape, row), field)?));
+                }
                 _ => cells.extend(values.into_iter().map(cell)),
             }
         }

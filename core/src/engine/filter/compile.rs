@@ -2,7 +2,7 @@
 
 use sea_orm::{
     Condition, DbBackend,
-    sea_query::{Alias, BinOper, DynIden, Expr, ExprTrait, Func, IntoIden, Query, SelectStatement},
+    sea_query::{Alias, BinOper, DynIden, Expr, ExprTrait, Func, Query, SelectStatement},
 };
 
 use chrono::{DateTime, Utc};
@@ -21,7 +21,9 @@ use crate::{
         custom::CUSTOM,
         past::{By, rows},
         relation::{Referring, Relation, referring, relation, relations},
-        selection, within,
+        selection,
+        visible::beneath,
+        within,
     },
     error::{Code, Error, Result, Violation, unknown},
 };
@@ -218,8 +220,7 @@ impl Compiler<'_> {
         if at.depth == selection::MAX_DEPTH {
             return Err((Code::QueryTooExpensive, format!("follows more than {} relations", selection::MAX_DEPTH)));
         }
-        let depth = at.depth + 1;
-        Ok(Place { shape: target, alias: Alias::new(format!("r{depth}")).into_iden(), depth, negated: false })
+        Ok(Place { shape: target, alias: beneath(&at.alias), depth: at.depth + 1, negated: false })
     }
 
     /// A record that the actor may see is there.

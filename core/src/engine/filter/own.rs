@@ -150,7 +150,7 @@ impl Compiler<'_> {
 }
 
 fn values_of(place: &Place<'_>) -> Alias {
-    Alias::new(format!("v{}", place.depth))
+    Alias::new(format!("{}_v", place.alias))
 }
 
 fn slot(place: &Place<'_>, slot: &'static str) -> Expr {
