@@ -47,6 +47,7 @@ mod statements;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenant;
+mod uploads;
 mod values;
 mod words;
 mod workbooks;
