@@ -25,6 +25,7 @@ mod m20261125_000080_mass;
 mod m20261125_000090_order_line;
 mod m20261125_000100_import_mapping;
 mod m20261125_000110_answer_request;
+mod m20261126_000010_answer_without_request;
 pub mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000090_order_line::Migration),
             Box::new(m20261125_000100_import_mapping::Migration),
             Box::new(m20261125_000110_answer_request::Migration),
+            Box::new(m20261126_000010_answer_without_request::Migration),
         ]
     }
 }
