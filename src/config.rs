@@ -57,7 +57,7 @@ pub struct Server {
 pub struct RequestLimits {
     /// Bytes of a JSON body.
     pub body_bytes: usize,
-    /// Seconds for a JSON body to arrive.
+    /// Seconds for a JSON body to arrive; the sender of a file may pause as long.
     pub body_s: u64,
     /// Seconds for the head of a request to arrive.
     pub head_s: u64,

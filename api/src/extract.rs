@@ -450,7 +450,7 @@ pub(crate) fn bytes(
     })
 }
 
-fn limit(code: Code, detail: String) -> Error {
+pub(crate) fn limit(code: Code, detail: String) -> Error {
     Error::Limit { code, detail, retry_after: None }
 }
 
@@ -459,7 +459,7 @@ fn limit(code: Code, detail: String) -> Error {
 pub struct Limits {
     /// Bytes of a JSON body.
     pub body: usize,
-    /// For a JSON body to arrive.
+    /// For a JSON body to arrive; the sender of a file may pause as long.
     pub body_time: Duration,
     /// After which a stream that has nothing to say shows that it lives.
     pub heartbeat: Duration,

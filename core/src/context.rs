@@ -96,6 +96,12 @@ impl Context {
         Self { actor: Arc::new(Actor::system_for(self.actor.user)), ..self.clone() }
     }
 
+    /// The same call without its key: what it writes is there at once, whatever becomes of the request.
+    #[must_use]
+    pub fn at_once(&self) -> Self {
+        Self { attempt: None, ..self.clone() }
+    }
+
     /// The same caller with everybody's rows and fields in reach: for what must not depend on who asks.
     #[must_use]
     pub fn everywhere(&self) -> Self {

@@ -1,5 +1,9 @@
 //! Erasing a person, as a job: everything in one transaction, which ends with the proof.
 
+mod inputs;
+
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -9,7 +13,7 @@ use crate::{
     context::Context,
     engine::{
         Record, Resource,
-        erase::{erasable, erase, there},
+        erase::{erasable, erase, prove, there},
     },
     error::{Error, Result},
     jobs::{self, Progress, Running, Work},
@@ -56,7 +60,10 @@ impl Work for Erase {
         let (kind, id) = (text("kind"), text("id").parse().unwrap_or_default());
         let resource = cx.kind(kind).ok_or_else(|| Error::NotFound { what: format!("kind {kind}") })?;
         let unit = cx.begin().await?;
-        let erasure = erase(&unit, resource.shape(), id).await?;
+        let (mut erasure, texts) = erase(&unit, resource.shape(), id).await?;
+        let texts = Arc::new(texts);
+        inputs::throw_away(&unit, &texts, &mut erasure).await?;
+        prove(&unit, &texts, &mut erasure).await?;
         if kind == user::Entity::NAME {
             access::forget_user(&unit, id).await?;
         }

@@ -7,7 +7,8 @@
 //!
 //! Answers are kept for 24 hours, sealed with a key derived from the caller's own, of which only a hash is stored: the
 //! table alone gives away neither personal data nor secrets. Each new answer removes up to a hundred old ones of its
-//! tenant, and each start of the server all of them; an erasure empties those to requests that wrote about the person.
+//! tenant, and each start of the server all of them; an erasure empties all that are kept in its tenant: being sealed, none can
+//! be asked whom it names, and not only those to requests that wrote name somebody.
 
 use std::{
     collections::HashSet,
@@ -84,7 +85,6 @@ pub(crate) struct Turn {
     name: Name,
     cipher: [u8; 32],
     request: String,
-    request_id: Option<Arc<str>>,
     now: DateTime<Utc>,
     _under_way: UnderWay,
 }
@@ -170,7 +170,6 @@ impl Attempt {
             name,
             cipher: owned("answer"),
             request: hex(&locked(&self.request).clone().finalize()),
-            request_id: cx.request_id.clone(),
             now: cx.now(),
             _under_way: under_way,
         }))
@@ -229,7 +228,7 @@ impl Turn {
             return Err(Error::conflict(Code::IdempotencyKeyReused, detail));
         }
         if sealed.is_empty() {
-            let detail = "the request was carried out; its answer was erased with a person it was about, and it is not done again";
+            let detail = "the request was carried out; its answer was erased with all that were kept when a person was, and it is not done again";
             return Err(Error::conflict(Code::AnswerErased, detail));
         }
         self.open(&sealed).map(Some)
@@ -237,7 +236,7 @@ impl Turn {
 
     async fn store(&self, txn: &DatabaseTransaction, answer: &Answer) -> Result<()> {
         forget(txn, self.tenant, self.now).await?;
-        let columns = ["tenant_id", "principal_id", "name", "request", "request_id", "answer", "at"];
+        let columns = ["tenant_id", "principal_id", "name", "request", "answer", "at"];
         let mut insert = Query::insert();
         insert
             .into_table(table())
@@ -247,13 +246,12 @@ impl Turn {
                 Expr::val(self.principal),
                 Expr::val(hex(&self.name.0)),
                 Expr::val(self.request.as_str()),
-                Expr::val(self.request_id.as_deref()),
                 Expr::val(self.seal(answer)?),
                 Expr::val(self.now),
             ])
             .on_conflict(
                 OnConflict::columns(["tenant_id", "principal_id", "name"].map(Alias::new))
-                    .update_columns(["request", "request_id", "answer", "at"].map(Alias::new))
+                    .update_columns(["request", "answer", "at"].map(Alias::new))
                     .to_owned(),
             );
         txn.execute(&insert).await?;
@@ -326,26 +324,15 @@ async fn forget(txn: &DatabaseTransaction, tenant: Uuid, now: DateTime<Utc>) -> 
     Ok(())
 }
 
-/// Empties the answers to requests that wrote these records, by the change log: who wrote, under which request id, when. Ids
-/// are the callers' own and may come again.
+/// Empties the tenant's answers. Their requests stay known, so that none is done twice.
 ///
 /// # Errors
 /// The database.
-pub(crate) async fn erase(unit: &Unit<'_>, kind: &str, records: &[Uuid]) -> Result<()> {
-    let tenant = unit.cx.tenant.id;
-    let requests = Query::select()
-        .columns(["actor_id", "request_id", "at"].map(Alias::new))
-        .from(Alias::new("change"))
-        .and_where(col("tenant_id").eq(tenant))
-        .and_where(col("kind").eq(kind))
-        .and_where(col("record_id").is_in(records.iter().copied()))
-        .take();
-    let answered = Expr::tuple(["principal_id", "request_id", "at"].map(col));
+pub(crate) async fn erase(unit: &Unit<'_>) -> Result<()> {
     let update = Query::update()
         .table(table())
         .value(Alias::new("answer"), Vec::<u8>::new())
-        .and_where(col("tenant_id").eq(tenant))
-        .and_where(answered.in_subquery(requests))
+        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
         .take();
     unit.txn.execute(&update).await?;
     Ok(())

@@ -1,14 +1,19 @@
 //! A person who asks to be forgotten is: in every table, the change log and stored answers included, and the answer proves it.
 
+use std::time::Duration;
+
 use chrono::{SecondsFormat, TimeDelta};
-use ripen_core::context::Clock as _;
+use ripen_core::{
+    context::Clock as _,
+    engine::{Operation, Since},
+};
 use serde_json::{Value as Json, json};
 
 use crate::{
     crash::everything,
-    imports::{ended, imported, job, left},
+    imports::{ended, errors, imported, job, left},
     queue::failed_with_its_database,
-    support::{Caller, Person, on_both},
+    support::{Caller, Db, Person, databases, on, on_both},
 };
 
 const WORDS: [&str; 9] = [
@@ -203,5 +208,139 @@ fn a_user_who_has_left_is_erased_with_all_that_let_them_in() {
         assert_eq!(theirs["owner_id"], json!(id), "what they did stays theirs");
         let again = erased(&admin, &user).await;
         assert_eq!((&again["texts_searched"], &again["found"]), (&json!(0), &json!([])), "nothing is left to look for");
+    });
+}
+
+#[test]
+fn no_kept_answer_names_the_person_whatever_it_was_given_to() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let path = traces(&admin).await;
+        let same = json!({"last_name": "Quartzmann"});
+        let unchanged = || admin.send(admin.request("PATCH", &path).header("Idempotency-Key", "same").json(&same));
+        let user = json!({"name": "Zebulon Quartzmann", "email": "zeb@example.com", "state": "invited"});
+        let user = format!("/v1/users/{}", admin.post("/v1/users", user).await.expect(201).id());
+        let invite =
+            || admin.send(admin.request("POST", &format!("{user}/invite")).header("Idempotency-Key", "invite"));
+        unchanged().await.expect(200);
+        assert_eq!(unchanged().await.expect(200).header("idempotent-replayed"), "true");
+        invite().await.expect(200);
+        erased(&admin, &path).await;
+        assert_eq!(unchanged().await.expect(409).problem(), "answer_erased");
+        assert_eq!(invite().await.expect(409).problem(), "answer_erased");
+        assert_eq!(admin.get(&path).await.expect(200).json["last_name"], "erased", "nothing was done again");
+    });
+}
+
+#[test]
+fn failed_imports_are_read_in_their_own_encoding_and_format() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let known = json!({"first_name": "Zo\u{eb} \"Zed\" Fox", "last_name": "石英曼"});
+        let path = admin.post("/v1/contacts", known).await.expect(201).id().to_owned();
+        let spec = |more: Json| {
+            let mut spec = json!({"kind": "contact", "mapping": {"last_name": {"column": "name"}}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            spec
+        };
+        imported(&admin, &spec(json!({})), "name\nNobody\n").await; // one that works
+        let mut kept = String::new();
+        for (more, file) in [
+            (json!({"encoding": "gb18030"}), b"name\n\xca\xaf\xd3\xa2\xc2\xfc\n".to_vec()),
+            (json!({"encoding": "windows-1252"}), b"name\n\"zo\xcb \"\"Zed\"\" Fox\"\n".to_vec()),
+            (json!({"format": "ndjson"}), br#"{"name": "Somebody", "unread": "\u77f3\u82f1\u66fc"}"#.to_vec()),
+            (json!({"encoding": "gb18030"}), b"name\n\xca\xaf\n".to_vec()),
+        ] {
+            kept = failed_with_its_database(&server, &spec(more), file).await.1;
+        }
+        let admin = server.again(Person::Admin).await;
+        let told = erased(&admin, &format!("/v1/contacts/{path}")).await;
+        assert_eq!((&told["inputs"], &told["inputs_in_doubt"], &told["found"]), (&json!(3), &json!([]), &json!([])));
+        assert_eq!(left(&server, "job_input").await, 1);
+        admin.post(&format!("{kept}/retry"), json!({})).await.expect(202);
+        job(&admin, &kept, ended).await;
+    });
+}
+
+#[test]
+fn refused_cells_in_another_case_or_cut_off_are_emptied_too() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let title = "Keeper of the seal ".repeat(10);
+        let known = json!({"last_name": "Quartzmann", "email": "zeb@quartzmann.example", "title": title.trim()});
+        let path = format!("/v1/contacts/{}", admin.post("/v1/contacts", known).await.expect(201).id());
+        let other = json!({"last_name": "Other", "title": "Deputy of ZEB@QUARTZMANN.EXAMPLE"});
+        let other = admin.post("/v1/contacts", other).await.expect(201).id().to_owned();
+        let mapping = json!({"last_name": {"column": "name"}, "email": {"column": "mail"}});
+        let rows = format!("name,mail\nA,ZEB@Quartzmann.example or so\nB,{} {title}\nC,nobody\n", "x".repeat(60));
+        let (_, place) = imported(&admin, &json!({"kind": "contact", "mapping": mapping}), rows).await;
+        let told = erased(&admin, &path).await;
+        assert_eq!(told["refusals"], 2, "{told:#}");
+        let values: Vec<_> = errors(&admin, &place).await.iter().map(|error| error["value"].clone()).collect();
+        assert_eq!(values, [Json::Null, Json::Null, json!("nobody")]);
+        assert_eq!(
+            (&told["found"][0]["ids"], told["found"].as_array().unwrap().len()),
+            (&json!([other]), 1),
+            "{told:#}"
+        );
+    });
+}
+
+#[test]
+fn short_names_are_found_as_words_and_what_cannot_be_decided_is_told() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let known = json!({"first_name": "Anna", "last_name": "Lee"});
+        let path = format!("/v1/contacts/{}", admin.post("/v1/contacts", known).await.expect(201).id());
+        let spec = json!({"kind": "contact", "replace": {"name": {"Lee": "Li", "sleeve": "Sleeve"}},
+                          "mapping": {"last_name": {"column": "name"}, "email": {"column": "mail"}}});
+        let rows =
+            "name,mail\nA,Lee\nB,sleeve\nC,\"LEE, Anna\"\nD,Lee & Sons\nLee,d@example.com\nsleeve,e@example.com\n";
+        let (_, place) = imported(&admin, &spec, rows).await;
+        let spec = json!({"kind": "contact", "mapping": {"last_name": {"column": "name"}}});
+        let (_, both) = failed_with_its_database(&server, &spec, "name,first\nLee,Anna\n").await;
+        let (_, one) = failed_with_its_database(&server, &spec, "name,first\nLee,Bob\n").await;
+        let (admin, none) = failed_with_its_database(&server, &spec, "name,first\nsleeve,planned\n").await;
+
+        let told = erased(&admin, &path).await;
+        assert_eq!((&told["refusals"], &told["results"]), (&json!(2), &json!(1)), "{told:#}");
+        assert_eq!((&told["texts_searched"], &told["texts_too_short"]), (&json!(0), &json!(2)), "{told:#}");
+        let values: Vec<_> = errors(&admin, &place).await.iter().map(|error| error["value"].clone()).collect();
+        assert_eq!(values, [Json::Null, json!("sleeve"), Json::Null, json!("Lee & Sons")]);
+        let replaced = admin.get(&place).await.expect(200).json["result"]["replaced"].clone();
+        assert_eq!((&replaced[0]["from"], &replaced[1]["from"]), (&json!("erased"), &json!("sleeve")), "{replaced}");
+        let doubted = one.rsplit('/').next().unwrap();
+        assert_eq!((&told["inputs"], &told["inputs_in_doubt"]), (&json!(1), &json!([doubted])), "{told:#}");
+        admin.post(&format!("{both}/retry"), json!({})).await.expect(409);
+        for place in [one, none] {
+            admin.post(&format!("{place}/retry"), json!({})).await.expect(202);
+            job(&admin, &place, ended).await;
+        }
+    });
+}
+
+#[test]
+fn who_is_changing_the_person_meanwhile_leaves_nothing_in_the_log() {
+    if !databases().contains(&Db::Postgres) {
+        return; // SQLite has one writer at a time
+    }
+    on(Db::Postgres, |server| async move {
+        let admin = server.as_admin().await;
+        let path = traces(&admin).await;
+        let cx = server.context(Person::Admin).await;
+        let unit = cx.begin().await.unwrap();
+        let data = json!({"title": "older@quartzmann.example"}).as_object().unwrap().clone();
+        let id = path.rsplit('/').next().unwrap().parse().unwrap();
+        let change = Operation::Update { id, version: None, data, since: Since::default() };
+        cx.kind("contact").unwrap().write(&unit, vec![change]).await.unwrap().remove(0).unwrap();
+        let change = async {
+            tokio::time::sleep(Duration::from_millis(500)).await; // the erasure has come as far as it can
+            unit.commit().await.unwrap();
+        };
+        let (told, ()) = tokio::join!(erased(&admin, &path), change);
+        assert_eq!(told["found"], json!([]), "{told:#}");
+        for row in everything(&server).await {
+            assert!(!WORDS.iter().any(|word| row.contains(word)), "{row}");
+        }
     });
 }

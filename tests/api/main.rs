@@ -54,6 +54,7 @@ mod strict;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenant;
+mod uploads;
 mod values;
 mod words;
 mod workbooks;

@@ -1,10 +1,10 @@
 //! Imports: a file and what to make of it, streamed into a job.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, time::Duration};
 
-use actix_multipart::{Field, Multipart};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
-use futures::{StreamExt, TryStreamExt};
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, error::PayloadError, web};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use ripen_core::{
     context::Context,
     error::{Code, Error, Result},
@@ -17,8 +17,9 @@ use uuid::Uuid;
 use super::jobs::accepted;
 use crate::{
     Problem,
-    extract::{Caller, Parameters},
+    extract::{Caller, Parameters, limit},
     json,
+    server::App,
 };
 
 /// Bytes of a spec.
@@ -119,6 +120,7 @@ struct ImportBounds {
     responses((status = 202, description = "The job.", body = ref("#/components/schemas/Job"),
         headers(("Location" = String, description = "The job.")))))]
 async fn create(
+    app: web::Data<App>,
     caller: Caller,
     parameters: Parameters,
     request: HttpRequest,
@@ -130,7 +132,7 @@ async fn create(
         let detail = "must be multipart/form-data with a boundary, and the parts `spec` and `file`";
         return Err(Error::malformed("Content-Type", Code::UnsupportedMediaType, detail).into());
     }
-    let mut form = Multipart::new(request.headers(), payload);
+    let mut form = Multipart::new(request.headers(), unless_it_pauses(payload, app.limits.body_time));
     match received(&caller, &mut form).await {
         Ok(job) => accepted(&caller, job).await,
         Err(error) => {
@@ -138,6 +140,18 @@ async fn create(
             Err(error.into())
         }
     }
+}
+
+/// The body, until its sender pauses for so long: a file may take any time to arrive, as long as it arrives.
+fn unless_it_pauses(body: web::Payload, most: Duration) -> impl Stream<Item = Result<web::Bytes, PayloadError>> {
+    stream::unfold(Some(body), move |body| async move {
+        let mut body = body?;
+        match tokio::time::timeout(most, body.next()).await {
+            Ok(next) => Some((next?, Some(body))),
+            Err(late) => Some((Err(PayloadError::Io(late.into())), None)),
+        }
+    })
+    .fuse()
 }
 
 async fn received(cx: &Context, form: &mut Multipart) -> Result<Uuid> {
@@ -187,7 +201,12 @@ fn unexpected(found: Option<&str>, wanted: &str) -> Error {
     Error::malformed(found, Code::UnknownParameter, format!("here the form has {wanted}"))
 }
 
-fn broken(error: &actix_multipart::MultipartError) -> Error {
+fn broken(error: &MultipartError) -> Error {
+    if let MultipartError::Payload(PayloadError::Io(late)) = error
+        && late.kind() == io::ErrorKind::TimedOut
+    {
+        return limit(Code::BodyTooSlow, "the sender paused for too long in the middle of the body".to_owned());
+    }
     Error::malformed("body", Code::MalformedRequest, error.to_string())
 }
 

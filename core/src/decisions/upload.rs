@@ -34,12 +34,12 @@ pub async fn upload(cx: &Context, bytes: &[u8]) -> Result<Uuid> {
         let detail = format!("a plugin has at most {} MiB", LARGEST >> 20);
         return Err(Error::Limit { code: Code::BodyTooLarge, detail, retry_after: None });
     }
-    let job = cx.new_id();
-    for (n, chunk) in (0..).zip(bytes.chunks(jobs::input::CHUNK)) {
-        jobs::input::append(cx, job, n, chunk.to_vec()).await?;
-    }
     let unit = cx.begin().await?;
+    let job = cx.new_id();
     jobs::enqueue_as(&unit, job, KIND, rights, json!({})).await?;
+    for (n, chunk) in (0..).zip(bytes.chunks(jobs::input::CHUNK)) {
+        jobs::input::append(&unit, job, n, chunk.to_vec()).await?;
+    }
     unit.commit().await?;
     Ok(job)
 }

@@ -136,6 +136,14 @@ impl Spec {
         if wrong.0.is_empty() { Ok(spec) } else { Err(Error::Invalid(wrong.0)) }
     }
 
+    /// How the rows of a spec's file are laid out and encoded, whatever else it says.
+    pub fn writing(given: &Json) -> (Format, &'static Encoding) {
+        let (none, mut wrong) = (Map::new(), Wrong::default());
+        let given = given.as_object().unwrap_or(&none);
+        let (format, _) = wrong.word(given, "format", &FORMATS, (Format::Csv, false));
+        (format, wrong.word(given, "encoding", &ENCODINGS, UTF_8))
+    }
+
     /// The spec as a whole: `saved` in it names one that is kept, and what else is there overrides it (RFC 7396).
     ///
     /// # Errors

@@ -125,16 +125,27 @@ impl<'a> Upload<'a> {
 
     /// Removes what was stored: the sender has gone.
     pub async fn abandon(&self) {
-        if let Err(error) = input::discard(self.cx, self.job).await {
+        if let Err(error) = self.discard().await {
             tracing::error!(error = &error as &dyn std::error::Error, "a broken upload stays until it is tidied away");
         }
     }
 
+    async fn discard(&self) -> Result<()> {
+        let cx = self.cx.at_once();
+        let unit = cx.begin().await?;
+        input::discard(&unit, self.job).await?;
+        unit.commit().await
+    }
+
+    /// In a unit of its own, whatever key the request has: an upload takes as long as its sender, and nobody waits for it.
     async fn store(&mut self, chunk: Vec<u8>) -> Result<()> {
         if self.chunks == 0 {
             Layout::read(&self.spec, &chunk)?;
         }
-        input::append(self.cx, self.job, self.chunks, chunk).await?;
+        let cx = self.cx.at_once();
+        let unit = cx.begin().await?;
+        input::append(&unit, self.job, self.chunks, chunk).await?;
+        unit.commit().await?;
         self.chunks += 1;
         Ok(())
     }

@@ -8,7 +8,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    context::{Context, World},
+    context::{Context, Unit, World},
     error::Result,
 };
 
@@ -18,19 +18,19 @@ pub const CHUNK: usize = 1 << 20;
 /// How long an upload may go on before its chunks count as abandoned.
 const ABANDONED: TimeDelta = TimeDelta::hours(24);
 
-/// Stores chunk `n` of a job's input, in a unit of its own: an upload takes as long as its sender.
+/// Stores chunk `n` of a job's input.
 ///
 /// # Errors
 /// The database.
-pub async fn append(cx: &Context, job: Uuid, n: i64, bytes: Vec<u8>) -> Result<()> {
+pub async fn append(unit: &Unit<'_>, job: Uuid, n: i64, bytes: Vec<u8>) -> Result<()> {
+    let (tenant, at) = (unit.cx.tenant.id, unit.now);
     let mut insert = Query::insert();
     insert
         .into_table(Alias::new("job_input"))
         .columns(["tenant_id", "job_id", "n", "bytes", "at"].map(Alias::new))
-        .values_panic([Expr::val(cx.tenant.id), Expr::val(job), Expr::val(n), Expr::val(bytes), Expr::val(cx.now())]);
-    let unit = cx.begin().await?;
+        .values_panic([Expr::val(tenant), Expr::val(job), Expr::val(n), Expr::val(bytes), Expr::val(at)]);
     unit.txn.execute(&insert).await?;
-    unit.commit().await
+    Ok(())
 }
 
 /// Chunk `n`, or `None` after the last.
@@ -53,10 +53,8 @@ pub async fn read(cx: &Context, job: Uuid, n: i64) -> Result<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// The database.
-pub async fn discard(cx: &Context, job: Uuid) -> Result<()> {
-    let unit = cx.begin().await?;
-    remove(&unit.txn, "job_input", cx.tenant.id, job).await?;
-    unit.commit().await
+pub async fn discard(unit: &Unit<'_>, job: Uuid) -> Result<()> {
+    remove(&unit.txn, "job_input", unit.cx.tenant.id, job).await
 }
 
 /// Removes what a table holds for the job.

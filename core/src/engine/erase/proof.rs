@@ -1,19 +1,27 @@
-//! Every table of the tenant's searched for what was erased.
+//! What stands elsewhere in the tenant's tables of what was erased: emptied where it is kept for a while, and told where not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, Statement, Value,
-    sea_query::{Alias, Expr, ExprTrait, Query},
+    ConnectionTrait, DbBackend, QueryResult, Statement, Value,
+    sea_query::{Alias, Condition, Expr, ExprTrait, Query},
 };
 use serde::Serialize;
+use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::ERASED;
+use super::{
+    ERASED, Erasure,
+    texts::{Likeness, Texts},
+};
 use crate::{context::Unit, error::Result};
 
 /// Rows named for each table.
 const NAMED: usize = 20;
+/// Texts sought in one scan of a table.
+const AT_ONCE: usize = 50;
+/// Refused rows emptied with one statement.
+const ROWS: usize = 250;
 
 /// Rows of a table in which some of the texts still are.
 #[derive(Clone, Debug, Serialize)]
@@ -24,128 +32,107 @@ pub struct Found {
     pub ids: Vec<Uuid>,
 }
 
-/// What an import kept of rows that it refused, where it has one of the texts.
-pub(super) async fn empty_refusals(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<u64> {
-    let mut emptied = 0;
-    for part in chunks(texts) {
-        let mut values = vec![Value::from(unit.cx.tenant.id)];
-        let columns = ["value", "detail"].map(|name| Place { sql: name.to_owned(), raw: false });
-        let any = any(unit.cx.backend(), &columns, &part, &mut values);
-        let sql = format!("update job_row_error set value = null, detail = 'erased' where tenant_id = $1 and ({any})");
-        let statement = Statement::from_sql_and_values(unit.cx.backend(), sql, values);
-        emptied += unit.txn.execute_raw(statement).await?.rows_affected();
+/// Empties what refused rows and results tell of the person, and says where they are named then.
+///
+/// Cost: one scan of each table of the tenant's for up to 50 texts.
+///
+/// # Errors
+/// The database.
+pub async fn prove(unit: &Unit<'_>, texts: &Texts, erasure: &mut Erasure) -> Result<()> {
+    erasure.refusals = empty_refusals(unit, texts).await?;
+    erasure.results = empty_results(unit, texts).await?;
+    (erasure.texts_searched, erasure.texts_too_short) = (texts.distinct.len(), texts.too_short());
+    (erasure.tables_searched, erasure.found) = search(unit, texts).await?;
+    Ok(())
+}
+
+/// What jobs kept of rows that they refused, where it tells of the person.
+async fn empty_refusals(unit: &Unit<'_>, texts: &Texts) -> Result<u64> {
+    let columns = ["value", "detail"].map(Place::of);
+    let select = "job_id, \"line\", n, value, detail";
+    let mut told: BTreeSet<(Uuid, i64, i64)> = BTreeSet::new();
+    for row in rows_with(unit, "job_row_error", &columns, select, &texts.sought()).await? {
+        let (value, detail): (Option<String>, String) = (row.try_get_by_index(3)?, row.try_get_by_index(4)?);
+        if value.is_some_and(|value| texts.cell(&value)) || texts.row([detail.as_str()]) == Likeness::Certain {
+            told.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?));
+        }
+    }
+    let col = |name: &str| Expr::col(Alias::new(name));
+    let (told, mut emptied) = (Vec::from_iter(told), 0);
+    for part in told.chunks(ROWS) {
+        let these = part.iter().fold(Condition::any(), |these, (job, line, n)| {
+            these.add(col("job_id").eq(*job).and(col("line").eq(*line)).and(col("n").eq(*n)))
+        });
+        let update = Query::update()
+            .table(Alias::new("job_row_error"))
+            .value(Alias::new("value"), Option::<String>::None)
+            .value(Alias::new("detail"), ERASED)
+            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+            .cond_where(these)
+            .take();
+        emptied += unit.txn.execute(&update).await?.rows_affected();
     }
     Ok(emptied)
 }
 
-/// Jobs that failed and could be tried again, where their input has one of the texts: the person would come back with them.
-/// Files are looked through across the borders of their chunks.
-pub(super) async fn throw_away_inputs(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<u64> {
-    let (backend, mut jobs) = (unit.cx.backend(), BTreeSet::new());
-    // who tries one again at the same moment waits, and then finds none
-    let lock = if backend == DbBackend::Postgres { "for update of q, j" } else { "" };
-    for part in chunks(texts) {
-        let mut values = vec![Value::from(unit.cx.tenant.id)];
-        let place = |sql: &str, raw| Place { sql: sql.to_owned(), raw };
-        let asked = any(backend, &[place("q.input", false), place("q.checkpoint", false)], &part, &mut values);
-        let file = place("(a.bytes || coalesce(substr(b.bytes, 1, 4096), ''))", true);
-        let file = any(backend, &[file], &part, &mut values);
-        let put_off = any(backend, &[place("d.cells", false)], &part, &mut values);
-        let sql = format!(
-            "select q.job_id from job_queue q join job j on j.tenant_id = q.tenant_id and j.id = q.job_id \
-             where q.tenant_id = $1 and j.state = 'failed' and ({asked} or exists (select 1 from job_input a \
-             left join job_input b on b.tenant_id = a.tenant_id and b.job_id = a.job_id and b.n = a.n + 1 \
-             where a.tenant_id = q.tenant_id and a.job_id = q.job_id and ({file})) or exists (select 1 from import_deferred d \
-             where d.tenant_id = q.tenant_id and d.job_id = q.job_id and ({put_off}))) {lock}"
-        );
-        for row in unit.txn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await? {
-            jobs.insert(row.try_get_by_index::<Uuid>(0)?);
-        }
-    }
-    for table in ["job_queue", "job_input", "import_deferred"] {
-        let delete = Query::delete()
-            .from_table(Alias::new(table))
-            .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
-            .and_where(Expr::col(Alias::new("job_id")).is_in(jobs.iter().copied()))
-            .take();
-        unit.txn.execute(&delete).await?;
-    }
-    Ok(jobs.len() as u64)
-}
-
-/// Results of jobs and runs that name somebody: the movers of a simulation, say. Their texts are replaced. One statement to
-/// find and one to write up to 1,000 for each table.
-pub(super) async fn empty_results(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<usize> {
+/// Results of jobs and runs that name somebody: the movers of a simulation, say. One statement to write up to 1,000 for each
+/// table.
+async fn empty_results(unit: &Unit<'_>, texts: &Texts) -> Result<usize> {
     let (backend, mut emptied) = (unit.cx.backend(), 0);
     for table in ["job", "plugin_run"] {
-        for part in chunks(texts) {
+        let mut changed: BTreeMap<Uuid, String> = BTreeMap::new();
+        for row in rows_with(unit, table, &[Place::of("result")], "id, result", &texts.sought()).await? {
+            let (id, mut result): (Uuid, Json) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            if replace(&mut result, texts) {
+                changed.insert(id, result.to_string());
+            }
+        }
+        emptied += changed.len();
+        let changed = Vec::from_iter(changed);
+        for rows in changed.chunks(1000) {
             let mut values = vec![Value::from(unit.cx.tenant.id)];
-            let any = any(backend, &[Place { sql: "result".to_owned(), raw: false }], &part, &mut values);
-            let sql = format!("select id, result from \"{table}\" where tenant_id = $1 and ({any})");
-            let rows = unit.txn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-            let mut changed: Vec<(Uuid, String)> = Vec::new();
-            for row in &rows {
-                let (id, result): (Uuid, serde_json::Value) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-                let mut without = result.clone();
-                replace(&mut without, &part);
-                if without != result {
-                    changed.push((id, without.to_string()));
-                }
+            let mut places = Vec::with_capacity(rows.len());
+            for (id, result) in rows {
+                values.extend([(*id).into(), result.as_str().into()]);
+                places.push(format!("(${}, ${})", values.len() - 1, values.len()));
             }
-            for rows in changed.chunks(1000) {
-                let mut values = vec![Value::from(unit.cx.tenant.id)];
-                let mut places = Vec::with_capacity(rows.len());
-                for (id, result) in rows {
-                    values.extend([(*id).into(), result.as_str().into()]);
-                    places.push(format!("(${}, ${})", values.len() - 1, values.len()));
-                }
-                let json = if backend == DbBackend::Postgres { "::json" } else { "" };
-                let sql = format!(
-                    "update \"{table}\" set result = v.column2{json} from (values {}) as v \
-                     where \"{table}\".tenant_id = $1 and \"{table}\".id = v.column1",
-                    places.join(", ")
-                );
-                unit.txn.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-            }
-            emptied += changed.len();
+            let json = if backend == DbBackend::Postgres { "::json" } else { "" };
+            let sql = format!(
+                "update \"{table}\" set result = v.column2{json} from (values {}) as v \
+                 where \"{table}\".tenant_id = $1 and \"{table}\".id = v.column1",
+                places.join(", ")
+            );
+            unit.txn.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         }
     }
     Ok(emptied)
 }
 
-/// Texts within values; the names of members stay.
-fn replace(json: &mut serde_json::Value, texts: &[&String]) {
+/// Puts `erased` for each text that tells of the person, and says whether there was any; the names of members stay.
+fn replace(json: &mut Json, texts: &Texts) -> bool {
     match json {
-        serde_json::Value::String(value) => {
-            for text in texts.iter().filter(|text| !text.is_empty()) {
-                if value.contains(text.as_str()) {
-                    *value = value.replace(text.as_str(), ERASED);
-                }
-            }
+        Json::String(value) if texts.cell(value) => {
+            ERASED.clone_into(value);
+            true
         }
-        serde_json::Value::Array(all) => all.iter_mut().for_each(|one| replace(one, texts)),
-        serde_json::Value::Object(all) => all.values_mut().for_each(|one| replace(one, texts)),
-        _ => {}
+        Json::Array(all) => all.iter_mut().fold(false, |any, one| replace(one, texts) | any),
+        Json::Object(all) => all.values_mut().fold(false, |any, one| replace(one, texts) | any),
+        _ => false,
     }
 }
 
-/// How many tables were searched, and where something was found. One scan of each table of the tenant's for up to 50 texts.
-pub(super) async fn search(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<(usize, Vec<Found>)> {
+/// How many tables were searched, and where something was found.
+async fn search(unit: &Unit<'_>, texts: &Texts) -> Result<(usize, Vec<Found>)> {
     let tables = tables(unit).await?;
     let mut found = Vec::new();
-    for (table, columns) in tables.iter().filter(|_| !texts.is_empty()) {
+    for (table, columns) in &tables {
         let id = if columns.iter().any(|column| column.sql == "\"id\"") { "id" } else { "tenant_id" };
         let mut ids: BTreeSet<Uuid> = BTreeSet::new();
         let mut rows = 0;
-        for part in chunks(texts) {
-            let mut values = vec![Value::from(unit.cx.tenant.id)];
-            let any = any(unit.cx.backend(), columns, &part, &mut values);
-            let sql = format!("select \"{id}\" from \"{table}\" where tenant_id = $1 and ({any})");
-            for row in unit.txn.query_all_raw(Statement::from_sql_and_values(unit.cx.backend(), sql, values)).await? {
-                let id: Uuid = row.try_get_by_index(0)?;
-                if ids.insert(id) || id == unit.cx.tenant.id {
-                    rows += 1;
-                }
+        for row in rows_with(unit, table, columns, &format!("\"{id}\""), &texts.distinct).await? {
+            let id: Uuid = row.try_get_by_index(0)?;
+            if ids.insert(id) || id == unit.cx.tenant.id {
+                rows += 1;
             }
         }
         ids.remove(&unit.cx.tenant.id);
@@ -156,37 +143,66 @@ pub(super) async fn search(unit: &Unit<'_>, texts: &BTreeSet<String>) -> Result<
     Ok((tables.len(), found))
 }
 
-fn chunks(texts: &BTreeSet<String>) -> Vec<Vec<&String>> {
-    let all: Vec<_> = texts.iter().collect();
-    all.chunks(50).map(<[_]>::to_vec).collect()
-}
-
 /// A column that may hold a text.
 struct Place {
-    /// Its quoted name, or what else stands for it.
+    /// Its quoted name.
     sql: String,
     /// As bytes.
     raw: bool,
 }
 
-/// One of the columns has one of the texts, as it is or as JSON writes it.
-fn any(backend: DbBackend, columns: &[Place], texts: &[&String], values: &mut Vec<Value>) -> String {
-    let mut any = Vec::new();
-    for text in texts {
-        let json = serde_json::Value::from(text.as_str()).to_string();
-        let escaped = json.trim_matches('"').to_owned();
-        let forms = if escaped == **text { vec![(*text).clone()] } else { vec![(*text).clone(), escaped] };
-        for form in forms {
+impl Place {
+    fn of(name: &str) -> Self {
+        Self { sql: format!("\"{name}\""), raw: false }
+    }
+}
+
+/// What `select` says of the tenant's rows of a table that have one of the texts in one of the columns, as it is or as JSON
+/// writes it, whatever the case of its letters. The limit is none: it has the letters made small once a row, not once a text.
+async fn rows_with(
+    unit: &Unit<'_>,
+    table: &str,
+    columns: &[Place],
+    select: &str,
+    texts: &[String],
+) -> Result<Vec<QueryResult>> {
+    let postgres = unit.cx.backend() == DbBackend::Postgres;
+    let (raw, plain): (Vec<&Place>, Vec<&Place>) = columns.iter().partition(|column| column.raw);
+    let plain = plain.iter().map(|column| column.sql.as_str()).collect::<Vec<_>>().join(", ");
+    let folded = if postgres {
+        format!("lower(concat_ws('\n', {plain}) collate \"default\")")
+    } else {
+        format!("cast(lower(concat_ws('\n', {plain})) as blob)")
+    };
+    let mut rows = Vec::new();
+    for part in texts.chunks(AT_ONCE) {
+        let (mut values, mut any) = (vec![Value::from(unit.cx.tenant.id)], Vec::new());
+        for form in part.iter().flat_map(|text| forms(text)) {
             values.push(form.into());
             let n = values.len();
-            any.extend(columns.iter().map(|Place { sql, raw }| match backend {
-                DbBackend::Postgres if *raw => format!("position(convert_to(${n}, 'UTF8') in {sql}) > 0"),
-                DbBackend::Postgres => format!("strpos({sql}::text, ${n}) > 0"),
-                _ => format!("instr(cast({sql} as blob), cast(${n} as blob)) > 0"),
-            }));
+            if postgres {
+                any.push(format!("strpos(folded, lower(${n})) > 0"));
+                any.extend(raw.iter().map(|raw| format!("position(convert_to(${n}, 'UTF8') in {}) > 0", raw.sql)));
+            } else {
+                any.push(format!("instr(folded, cast(lower(${n}) as blob)) > 0"));
+            }
         }
+        let any = any.join(" or ");
+        let sql = format!(
+            "select {select} from (select *, {folded} as folded from \"{table}\" where tenant_id = $1 limit {}) as t \
+             where {any}",
+            i64::MAX
+        );
+        rows.extend(unit.txn.query_all_raw(Statement::from_sql_and_values(unit.cx.backend(), sql, values)).await?);
     }
-    any.join(" or ")
+    Ok(rows)
+}
+
+/// A text as it is, and as JSON writes it where that differs.
+fn forms(text: &str) -> BTreeSet<String> {
+    let json = Json::from(text).to_string();
+    let escaped = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or_default();
+    BTreeSet::from([text.to_owned(), escaped.to_owned()])
 }
 
 /// Tables with rows of tenants, and their columns that may hold a text. The words by which records are found go with them.
