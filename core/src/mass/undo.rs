@@ -340,10 +340,9 @@ fn operation(
     };
     let settable = |access| match access {
         FieldAccess::Write => true,
-        FieldAccess::Create => false,
+        FieldAccess::Create | FieldAccess::Read => false,
         FieldAccess::History => unit.history,
         FieldAccess::Server => unit.server,
-        FieldAccess::Read => false,
     };
     let fields = shape.every_field().filter(|field| settable(field.access));
     let Some(before) = &entry.before else {
