@@ -187,6 +187,7 @@ impl Context {
 }
 
 /// One transaction, and the only way anything is written. Several kinds may be saved in one unit.
+#[expect(clippy::struct_excessive_bools, reason = "they do not depend on each other")]
 pub struct Unit<'a> {
     pub cx: &'a Context,
     pub txn: DatabaseTransaction,

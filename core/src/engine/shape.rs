@@ -54,6 +54,7 @@ pub enum Scope {
 
 /// A kind of record, as the engine, the HTTP surface, imports and runs see it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they do not depend on each other")]
 pub struct Shape {
     /// Singular `snake_case`: `account`.
     pub name: Arc<str>,

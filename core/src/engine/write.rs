@@ -256,8 +256,8 @@ async fn present<R: Record>(unit: &Unit<'_>, shape: &Shape, operations: &[Operat
     let (deleted, live): (Vec<_>, Vec<_>) =
         operations.iter().partition(|operation| matches!(operation, Operation::Restore { .. }));
     let ids = |operations: Vec<&Operation>| operations.into_iter().filter_map(Operation::of).collect::<Vec<_>>();
-    let deletes = operations.iter().any(|operation| matches!(operation, Operation::Delete { .. }));
-    let lock = if deletes { LockType::Update } else { LockType::NoKeyUpdate };
+    let removes = operations.iter().any(|operation| matches!(operation, Operation::Delete { .. }));
+    let lock = if removes { LockType::Update } else { LockType::NoKeyUpdate };
     let mut live = ids(live);
     let mut rows = other::fetch::<R>(unit, shape, &live, (Some(lock), false)).await?;
     live.retain(|id| !rows.contains_key(id));
