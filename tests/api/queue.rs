@@ -7,7 +7,8 @@ use std::sync::{
 };
 
 use chrono::TimeDelta;
-use sea_orm::{ConnectionTrait as _, Statement};
+use ripen_core::records::job::State;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -50,19 +51,30 @@ fn a_job_whose_worker_has_died_is_taken_up_where_it_stopped_once_its_lease_runs_
 pub async fn failed_with_its_database(server: &TestServer, spec: &Json, file: impl Into<Vec<u8>>) -> (Caller, String) {
     let admin = server.again(Person::Admin).await;
     let store = &server.world().store;
-    let rename = async |from: &str, to: &str| {
-        let sql = format!("alter table \"{from}\" rename to \"{to}\"");
-        store.write.execute_unprepared(&sql).await.unwrap();
+    let (fail, work) = match store.backend {
+        DbBackend::Postgres => (
+            "create function away() returns trigger language plpgsql as $$ begin raise 'away'; end $$; \
+             create trigger away before insert on \"change\" execute function away()",
+            "drop function away cascade",
+        ),
+        _ => (
+            "create trigger away before insert on \"change\" begin select raise(abort, 'away'); end",
+            "drop trigger away",
+        ),
     };
-    rename("change", "away").await;
+    store.write.execute_unprepared(fail).await.unwrap();
     let place = post(&admin, spec, file.into()).await.expect(202).header("location").to_owned();
     let id: uuid::Uuid = place.rsplit('/').next().unwrap().parse().unwrap();
     let cx = server.context(Person::Admin).await;
-    while !ripen_core::jobs::find(&cx, id).await.unwrap().state.is_final() {
-        server.clock.advance(TimeDelta::seconds(10)); // it is tried five times, ever later
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    loop {
+        match ripen_core::jobs::find(&cx, id).await.unwrap().state {
+            state if state.is_final() => break,
+            State::Queued => server.clock.advance(TimeDelta::seconds(10)), // it is tried five times, ever later
+            _ => {}                                                        // its lease is to last
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    rename("away", "change").await;
+    store.write.execute_unprepared(work).await.unwrap();
     (server.again(Person::Admin).await, place)
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     data,
-    support::{Person, on_both},
+    support::{Caller, Person, on_both},
     work::{HOSTILE, RFM, all, ended, install, run, upload},
 };
 
@@ -87,6 +87,28 @@ fn switching_takes_effect_on_the_next_run() {
         let mut second = installation;
         second["key"] = json!("second");
         install(&admin, second).await;
+    });
+}
+
+#[test]
+fn the_tenants_own_description_names_the_plugins_at_work_and_what_they_are_told() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let told = async |caller: &Caller| caller.get("/v1/openapi.json").await.expect(200).json;
+        upload(&admin, RFM).await;
+        install(&admin, json!({"key": "rfm", "plugin": "rfm", "kind": "scorer"})).await;
+        admin.post("/v1/installations/rfm/activate", json!({})).await.expect(200);
+        let at_work = told(&admin).await;
+        let named = &at_work["x-plugins"];
+        assert_eq!(named.as_array().unwrap().len(), 1, "{named}");
+        assert_eq!((&named[0]["key"], &named[0]["kind"]), (&json!("rfm"), &json!("scorer")));
+        assert!(named[0]["config"]["properties"]["weights"].is_object(), "{named}");
+        let run = &at_work["components"]["schemas"]["NewRun"]["properties"]["installation"];
+        assert_eq!(run["examples"], json!(["rfm"]));
+        admin.post("/v1/installations/rfm/pause", json!({})).await.expect(200);
+        assert_eq!(told(&admin).await["x-plugins"], json!([]), "from the next request on");
+        let stranger = server.as_person(Person::Stranger).await;
+        assert_eq!(told(&stranger).await["x-plugins"], json!([]));
     });
 }
 

@@ -12,6 +12,7 @@ mod binding;
 mod book;
 mod compare;
 mod config;
+mod enabled;
 mod frame;
 mod installation;
 mod plan;
@@ -31,6 +32,7 @@ use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 pub use self::{
+    enabled::{Enabled, enabled},
     installation::{Changes, NewInstallation, configure, find, install, switch},
     request::{NewRun, Outcome, request},
     run::cancelled,
