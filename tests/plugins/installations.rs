@@ -249,11 +249,10 @@ fn records_of_a_kind_that_an_admin_has_made_are_scored_by_their_own_fields() {
 #[test]
 fn custom_money_is_a_fact_in_the_tenants_currency_as_built_in_money_is() {
     on_both(|server| async move {
-        let (admin, cx) = (server.as_admin().await, server.context(Person::Admin).await);
-        admin
-            .post("/v1/custom-fields", json!({"kind": "account", "name": "budget", "type": "money"}))
-            .await
-            .expect(201);
+        let admin = server.as_admin().await;
+        let field = json!({"kind": "account", "name": "budget", "type": "money"});
+        admin.post("/v1/custom-fields", field).await.expect(201);
+        let cx = server.context(Person::Admin).await;
         let money = |amount: usize, currency: &str| json!({"amount": amount.to_string(), "currency": currency});
         let mut ids = Vec::new();
         for n in 1..=5 {
