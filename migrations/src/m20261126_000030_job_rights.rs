@@ -20,11 +20,13 @@ impl MigrationTrait for Migration {
             DbBackend::Postgres => ("json", "uuid"),
             _ => ("json_text", "uuid_text"),
         };
-        // of jobs that are there nobody knows what they took: they are left to those who may end everybody's
+        // of jobs that are there nobody knows what they took: those that have ended are left to whoever may end everybody's, the
+        // others, and those that may be tried again, were looked at when they were asked for and go on
         let rights = format!("alter table \"job\" add column \"rights\" {json} not null default '[\"job:cancel\"]'");
         let key = format!("alter table \"job_queue\" add column \"key_id\" {id}");
-        for sql in [rights, key] {
-            manager.get_connection().execute_unprepared(&sql).await?;
+        let on = "update \"job\" set \"rights\" = '[]' where \"id\" in (select \"job_id\" from \"job_queue\")";
+        for sql in [&rights, &key, on] {
+            manager.get_connection().execute_unprepared(sql).await?;
         }
         Ok(())
     }

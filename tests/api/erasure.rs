@@ -218,7 +218,7 @@ fn no_kept_answer_names_the_person_whatever_it_was_given_to() {
 fn failed_imports_are_read_in_their_own_encoding_and_format() {
     on_both(|server| async move {
         let admin = server.as_admin().await;
-        let known = json!({"first_name": "Zo\u{eb} \"Zed\" Fox", "last_name": "石英曼"});
+        let known = json!({"first_name": "Zo\u{eb} \"Zed\" Fox", "last_name": "石英曼", "external_id": "4930123456"});
         let path = admin.post("/v1/contacts", known).await.expect(201).id().to_owned();
         let spec = |more: Json| {
             let mut spec = json!({"kind": "contact", "mapping": {"last_name": {"column": "name"}}});
@@ -230,13 +230,14 @@ fn failed_imports_are_read_in_their_own_encoding_and_format() {
             (json!({"encoding": "gb18030"}), b"name\n\xca\xaf\xd3\xa2\xc2\xfc\n".to_vec()),
             (json!({"encoding": "windows-1252"}), b"name\n\"zo\xcb \"\"Zed\"\" Fox\"\n".to_vec()),
             (json!({"format": "ndjson"}), br#"{"name": "Somebody", "unread": "\u77f3\u82f1\u66fc"}"#.to_vec()),
+            (json!({"format": "ndjson"}), br#"{"name": "Somebody", "phone": 4930123456}"#.to_vec()),
             (json!({"encoding": "gb18030"}), b"name\n\xca\xaf\n".to_vec()),
         ] {
             kept = failed_with_its_database(&server, &spec(more), file).await.1;
         }
         let admin = server.again(Person::Admin).await;
         let told = erased(&admin, &format!("/v1/contacts/{path}")).await;
-        assert_eq!((&told["inputs"], &told["inputs_in_doubt"], &told["found"]), (&json!(3), &json!([]), &json!([])));
+        assert_eq!((&told["inputs"], &told["inputs_in_doubt"], &told["found"]), (&json!(4), &json!([]), &json!([])));
         assert_eq!(left(&server, "job_input").await, 1);
         admin.post(&format!("{kept}/retry"), json!({})).await.expect(202);
         job(&admin, &kept, ended).await;
@@ -248,17 +249,19 @@ fn refused_cells_in_another_case_or_cut_off_are_emptied_too() {
     on_both(|server| async move {
         let admin = server.as_admin().await;
         let title = "Keeper of the seal ".repeat(10);
-        let known = json!({"last_name": "Quartzmann", "email": "zeb@quartzmann.example", "title": title.trim()});
+        let known = json!({"first_name": "Jürgen", "last_name": "Quartzmann", "email": "zeb@quartzmann.example",
+                           "title": title.trim()});
         let path = format!("/v1/contacts/{}", admin.post("/v1/contacts", known).await.expect(201).id());
         let other = json!({"last_name": "Other", "title": "Deputy of ZEB@QUARTZMANN.EXAMPLE"});
         let other = admin.post("/v1/contacts", other).await.expect(201).id().to_owned();
         let mapping = json!({"last_name": {"column": "name"}, "email": {"column": "mail"}});
-        let rows = format!("name,mail\nA,ZEB@Quartzmann.example or so\nB,{} {title}\nC,nobody\n", "x".repeat(60));
+        let rows =
+            format!("name,mail\nA,ZEB@Quartzmann.example or so\nB,{} {title}\nC,nobody\nD,JÜRGEN\n", "x".repeat(60));
         let (_, place) = imported(&admin, &json!({"kind": "contact", "mapping": mapping}), rows).await;
         let told = erased(&admin, &path).await;
-        assert_eq!(told["refusals"], 2, "{told:#}");
+        assert_eq!(told["refusals"], 3, "{told:#}");
         let values: Vec<_> = errors(&admin, &place).await.iter().map(|error| error["value"].clone()).collect();
-        assert_eq!(values, [Json::Null, Json::Null, json!("nobody")]);
+        assert_eq!(values, [Json::Null, Json::Null, json!("nobody"), Json::Null]);
         assert_eq!(
             (&told["found"][0]["ids"], told["found"].as_array().unwrap().len()),
             (&json!([other]), 1),

@@ -93,7 +93,7 @@ fn paths_and_queries_of_any_bytes_get_an_answer() {
 }
 
 /// The answer to raw bytes on the socket, as text; empty where the server hangs up.
-async fn talk(server: &TestServer, bytes: &[u8], patience: Duration) -> String {
+pub(crate) async fn talk(server: &TestServer, bytes: &[u8], patience: Duration) -> String {
     let mut socket = TcpStream::connect(server.base().trim_start_matches("http://")).await.unwrap();
     socket.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();

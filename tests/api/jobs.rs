@@ -1,7 +1,6 @@
 //! Whose a job is: what it may do, who sees it, who may undo it, and what passes for it.
 
 use chrono::TimeDelta;
-use sea_orm::ConnectionTrait as _;
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -87,17 +86,13 @@ fn a_job_whose_key_has_ended_ends_too() {
     on_both(|server| async move {
         let admin = server.as_admin().await;
         let (robot, key) = robot(&server, &admin, &["import:create", "job:read", "account:create"]).await;
-        let rename = async |from: &str, to: &str| {
-            let sql = format!("alter table \"{from}\" rename to \"{to}\"");
-            server.world().store.write.execute_unprepared(&sql).await.unwrap();
-        };
-        rename("change", "away").await;
+        server.fails("change", true).await;
         let place = post(&robot, &accounts(), FILE).await.expect(202).header("location").to_owned();
         while left(&server, "job_queue where attempts > 0 and worker is null").await == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await; // it is tried again once time goes by
         }
         admin.delete(&key).await.expect(204);
-        rename("away", "change").await;
+        server.fails("change", false).await;
         server.clock.advance(TimeDelta::seconds(10));
         let failed = job(&admin, &place, ended).await;
         assert_eq!((&failed["state"], &failed["problem"]["code"]), (&json!("failed"), &json!("unauthenticated")));

@@ -8,7 +8,7 @@ use std::sync::{
 
 use chrono::TimeDelta;
 use ripen_core::records::job::State;
-use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -50,19 +50,7 @@ fn a_job_whose_worker_has_died_is_taken_up_where_it_stopped_once_its_lease_runs_
 /// The place of an import during which the database did not work, and its admin, who logged in again after so long.
 pub async fn failed_with_its_database(server: &TestServer, spec: &Json, file: impl Into<Vec<u8>>) -> (Caller, String) {
     let admin = server.again(Person::Admin).await;
-    let store = &server.world().store;
-    let (fail, work) = match store.backend {
-        DbBackend::Postgres => (
-            "create function away() returns trigger language plpgsql as $$ begin raise 'away'; end $$; \
-             create trigger away before insert on \"change\" execute function away()",
-            "drop function away cascade",
-        ),
-        _ => (
-            "create trigger away before insert on \"change\" begin select raise(abort, 'away'); end",
-            "drop trigger away",
-        ),
-    };
-    store.write.execute_unprepared(fail).await.unwrap();
+    server.fails("change", true).await;
     let place = post(&admin, spec, file.into()).await.expect(202).header("location").to_owned();
     let id: uuid::Uuid = place.rsplit('/').next().unwrap().parse().unwrap();
     let cx = server.context(Person::Admin).await;
@@ -74,7 +62,7 @@ pub async fn failed_with_its_database(server: &TestServer, spec: &Json, file: im
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    store.write.execute_unprepared(work).await.unwrap();
+    server.fails("change", false).await;
     (server.again(Person::Admin).await, place)
 }
 

@@ -1,8 +1,11 @@
 //! Nothing that is sent is passed over in silence, and no answer is taken for another.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::{
+    hostile::talk,
     openapi::{document, operations},
     roles::someone,
     support::{Answer, PASSWORD, on_both},
@@ -31,6 +34,13 @@ fn an_operation_that_takes_no_body_refuses_one() {
             asked += 1;
         }
         assert!(asked > 40, "{asked}");
+        let token = admin.token.unwrap();
+        let chunked = format!(
+            "POST /v1/accounts/{NOBODY}/restore HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+             Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        );
+        let answer = talk(&server, chunked.as_bytes(), Duration::from_secs(8)).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "a body of no bytes is none: {answer}");
     });
 }
 

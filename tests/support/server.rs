@@ -206,6 +206,22 @@ impl TestServer {
         ripen::build(&self.config, outside(&self.clock, ids)).await.unwrap()
     }
 
+    /// From now on whatever is added to the table fails, or does no longer.
+    pub async fn fails(&self, table: &str, fails: bool) {
+        let sql = match (self.db, fails) {
+            (Db::Sqlite, true) => {
+                format!("create trigger away before insert on {table} begin select raise(abort, 'away'); end")
+            }
+            (Db::Sqlite, false) => "drop trigger away".to_owned(),
+            (Db::Postgres, true) => format!(
+                "create function away() returns trigger language plpgsql as $$ begin raise 'away'; end $$; \
+                 create trigger away before insert on {table} execute function away()"
+            ),
+            (Db::Postgres, false) => "drop function away cascade".to_owned(),
+        };
+        self.world().store.write.execute_unprepared(&sql).await.unwrap();
+    }
+
     /// Until `n` statements of the database wait for other transactions. On SQLite they wait for the writer unseen: they get the
     /// time to come so far.
     pub async fn waiting(&self, n: i64) {

@@ -64,8 +64,16 @@ impl FromRequest for NoBody {
         if matches!(payload, Payload::None) {
             return Box::pin(async { Ok(Self) });
         }
-        let body = Body::<Option<Nothing>>::from_request(request, payload);
-        Box::pin(async move { body.await.map(|Body(_)| Self) })
+        let given = request.content_type().to_ascii_lowercase();
+        let bytes = all(request, payload, None);
+        Box::pin(async move {
+            let bytes = bytes.await?;
+            if !bytes.is_empty() {
+                is_of(&given, json_types(&Method::POST))?;
+                typed::<Option<Nothing>>(json::parse(&bytes)?)?;
+            }
+            Ok(Self)
+        })
     }
 }
 
@@ -166,13 +174,29 @@ pub(crate) fn bytes(
     types: &'static [&'static str],
     upload: Option<usize>,
 ) -> Extracted<Vec<u8>> {
-    let (limits, given) = (app(request).map(|app| app.limits.clone()), request.content_type().to_ascii_lowercase());
+    let given = request.content_type().to_ascii_lowercase();
+    let bytes = all(request, payload, upload);
+    Box::pin(async move {
+        is_of(&given, types)?;
+        bytes.await
+    })
+}
+
+/// # Errors
+/// `Malformed`: the media type that was given is none of these.
+fn is_of(given: &str, types: &[&str]) -> Result<(), Error> {
+    if types.contains(&given) {
+        return Ok(());
+    }
+    let detail = format!("must be {}", types.join(" or "));
+    Err(Error::malformed("Content-Type", Code::UnsupportedMediaType, detail))
+}
+
+/// The same whatever it is called.
+fn all(request: &HttpRequest, payload: &mut Payload, upload: Option<usize>) -> Extracted<Vec<u8>> {
+    let limits = app(request).map(|app| app.limits.clone());
     let (mut payload, attempt) = (payload.take(), attempt(request));
     Box::pin(async move {
-        if !types.contains(&given.as_str()) {
-            let detail = format!("must be {}", types.join(" or "));
-            return Err(Error::malformed("Content-Type", Code::UnsupportedMediaType, detail).into());
-        }
         let limits = limits?;
         let (most, time) = upload.map_or((limits.body, limits.body_time), |most| (most, UPLOAD_TIME));
         let read = async {

@@ -29,7 +29,7 @@ pub struct Enabled {
     pub key: String,
     /// `rfm@1.0.0`
     pub plugin: String,
-    pub description: String,
+    pub description: Option<String>,
     /// `scorer` or `segmenter`.
     pub kind: installation::Kind,
     /// The kind of record it decides about.
@@ -45,9 +45,12 @@ pub struct Enabled {
 pub async fn enabled(cx: &Context) -> Result<Vec<Enabled>> {
     let at_work = resource(cx, "installation")?.shape();
     let releases = resource(cx, "plugin")?.shape();
-    if [at_work, releases].iter().any(|shape| access::may(&cx.actor, Verb::Read, shape).is_err()) {
+    let told = ["key", "kind", "subject", "state", "plugin_id"].iter().all(|name| at_work.field(name).is_some())
+        && ["name", "release"].iter().all(|name| releases.field(name).is_some());
+    if !told || [at_work, releases].iter().any(|shape| access::may(&cx.actor, Verb::Read, shape).is_err()) {
         return Ok(Vec::new());
     }
+    let shown = |name: &str| releases.field(name).is_some();
     let columns =
         |shape: &crate::engine::Shape| shape.columns.iter().map(|c| Alias::new(c.name.as_str())).collect::<Vec<_>>();
     let select = visible(cx, at_work)
@@ -73,10 +76,10 @@ pub async fn enabled(cx: &Context) -> Result<Vec<Enabled>> {
         enabled.push(Enabled {
             key: row.key,
             plugin: format!("{}@{}", plugin.name, plugin.release),
-            description: plugin.description.clone(),
+            description: Some(plugin.description.clone()).filter(|_| shown("description")),
             kind: row.kind,
             subject: row.subject,
-            config: artefact::manifest(plugin)?.config.schema.clone(),
+            config: if shown("manifest") { artefact::manifest(plugin)?.config.schema.clone() } else { None },
         });
     }
     Ok(enabled)

@@ -35,7 +35,7 @@ pub use self::{
     enabled::{Enabled, enabled},
     installation::{Changes, NewInstallation, configure, find, install, switch},
     request::{NewRun, Outcome, request},
-    run::cancelled,
+    run::ended,
     upload::{LARGEST, upload},
     words::in_words,
 };

@@ -254,15 +254,19 @@ async fn failed(job: &Running, plan: &Plan, at: &Checkpoint, error: &Error) -> R
     Ok(())
 }
 
-/// The job of this id was ended by somebody, from under whoever works on it: a run says so itself, and what it had
-/// gathered to compare is let go. Jobs that are no runs are passed over.
+/// The job of this id was ended by somebody, from under whoever works on it, or failed before anybody did: a run says so
+/// itself, and what it had gathered to compare is let go. Jobs that are no runs are passed over.
 ///
 /// # Errors
 /// The database.
-pub async fn cancelled(unit: &Unit<'_>, job: Uuid) -> Result<()> {
+pub async fn ended(unit: &Unit<'_>, job: Uuid, failure: Option<&Error>) -> Result<()> {
     let found = load::<Entity>(unit, vec![job]).await?;
     if found.get(&job).is_some_and(|run| run.ended.is_none()) {
-        record(unit, job, object(json!({"ended": Outcome::Cancelled}))).await?;
+        let ended = match failure {
+            Some(error) => json!({"ended": Outcome::Failed, "problem": code(error)}),
+            None => json!({"ended": Outcome::Cancelled}),
+        };
+        record(unit, job, object(ended)).await?;
         compare::clear(unit, job).await?;
     }
     Ok(())

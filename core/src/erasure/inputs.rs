@@ -96,6 +96,6 @@ fn row(raw: RawRow, format: Format, encoding: &'static Encoding, texts: &Texts) 
     let object = cells.first().filter(|_| format == Format::Ndjson).and_then(|line| serde_json::from_str(line).ok());
     match object {
         Some(object) => texts.row(strings(&object, true)),
-        None => texts.row(cells.iter().map(AsRef::as_ref)),
+        None => texts.row(cells),
     }
 }

@@ -176,7 +176,7 @@ pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
     {
         return Err(in_state(&find(cx, id).await?, "the job has ended"));
     }
-    decisions::cancelled(&unit, id).await?;
+    decisions::ended(&unit, id, None).await?;
     unit.commit().await?;
     find(cx, id).await
 }

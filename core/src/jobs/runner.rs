@@ -21,6 +21,7 @@ use super::{
 use crate::{
     access::{self, Actor},
     context::{Context, Unit, World},
+    decisions,
     error::{Code, Error, Result},
     idempotency,
 };
@@ -188,7 +189,10 @@ impl Runner {
             Err(error @ (Error::Database(_) | Error::Internal { .. })) => {
                 queue::bury(&self.world, &claim, problem(&error)).await
             }
-            Err(error) => queue::finish(&self.world, &claim, Err(problem(&error))).await,
+            Err(error) => {
+                logged("end a run", self.end_run(&claim, &error).await);
+                queue::finish(&self.world, &claim, Err(problem(&error))).await
+            }
         };
         logged("settle a job", settled);
     }
@@ -205,6 +209,14 @@ impl Runner {
             let first = OnceLock::new();
             work.run(&Running { cx, id, input, checkpoint, worker, first, stop: self.stop }).await
         }
+    }
+
+    /// A run whose job failed before it began says so too.
+    async fn end_run(&self, claim: &Claim, error: &Error) -> Result<()> {
+        let cx = self.context(claim.tenant, None, None, claim.id).await?;
+        let unit = cx.begin().await?;
+        decisions::ended(&unit, claim.id, Some(error)).await?;
+        unit.commit().await
     }
 
     /// Who asked, with the rights they have now.

@@ -4,6 +4,7 @@ use ripen_core::{
     engine::{Operation, Since},
     error::Error,
 };
+use ripen_migrations::{Migrator, MigratorTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -236,6 +237,32 @@ fn intervals_follow_what_is_known() {
             ],
             "the first is open to the past, none begins before the one it follows"
         );
+    });
+}
+
+#[test]
+fn intervals_outlive_migrations_down_and_up_again() {
+    on_both(async |of| {
+        let rep = of.create("user", json!({"email": "rep@example.com", "name": "Rob Rep"})).await;
+        let id = of.create("account", json!({"name": "Acme", "grade": "B"})).await;
+        of.clock.set("2026-02-10T10:00:00.000Z");
+        of.update("account", id, json!({"owner_id": rep, "grade": "A"})).await.unwrap();
+        let all = [("ownership", "user_id"), ("grade_interval", "grade")];
+        let mut before = Vec::new();
+        for (table, value) in all {
+            before.push(intervals(&of, table, value).await);
+        }
+        assert_eq!(before.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+        let db = &of.cx.store().write;
+        let names: Vec<_> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+        let slim = names.iter().position(|name| name.ends_with("slim_intervals")).unwrap();
+        Migrator::down(db, Some(u32::try_from(names.len() - slim).unwrap())).await.unwrap();
+        let rows = of.all("select id from ownership where tenant_id = $1").await;
+        assert_eq!(rows.len(), 2, "each has a number again");
+        Migrator::up(db, None).await.unwrap();
+        for ((table, value), before) in all.into_iter().zip(before) {
+            assert_eq!(intervals(&of, table, value).await, before, "{table}");
+        }
     });
 }
 

@@ -18,6 +18,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use self::texts::Collected;
@@ -117,7 +118,8 @@ pub async fn erase(unit: &Unit<'_>, shape: &Shape, id: Uuid) -> Result<(Erasure,
         records(unit, shape, &ids, &mut collected).await?;
         erasure.records.insert(kind, ids.len());
     }
-    Ok((erasure, collected.texts()?))
+    let texts = spawn_blocking(|| collected.texts()).await;
+    Ok((erasure, texts.map_err(|panic| Error::internal("texts are gathered without a panic", panic))??))
 }
 
 fn col(name: &str) -> Expr {

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::TryStreamExt as _;
 use sea_orm::{
-    ConnectionTrait, DbBackend, QueryResult, Statement, Value,
+    ConnectionTrait, DbBackend, QueryResult, Statement, StreamTrait as _, Value,
     sea_query::{Alias, Condition, Expr, ExprTrait, Query},
 };
 use serde::Serialize;
@@ -51,12 +52,14 @@ async fn empty_refusals(unit: &Unit<'_>, texts: &Texts) -> Result<u64> {
     let columns = ["value", "detail"].map(Place::of);
     let select = "job_id, \"line\", n, value, detail";
     let mut told: BTreeSet<(Uuid, i64, i64)> = BTreeSet::new();
-    for row in rows_with(unit, "job_row_error", &columns, select, &texts.sought()).await? {
+    let each = |row: QueryResult| {
         let (value, detail): (Option<String>, String) = (row.try_get_by_index(3)?, row.try_get_by_index(4)?);
-        if value.is_some_and(|value| texts.cell(&value)) || texts.row([detail.as_str()]) == Likeness::Certain {
+        if value.is_some_and(|value| texts.cell(&value)) || texts.row([detail]) == Likeness::Certain {
             told.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?));
         }
-    }
+        Ok(())
+    };
+    rows_with(unit, "job_row_error", &columns, select, &texts.sought(), each).await?;
     let col = |name: &str| Expr::col(Alias::new(name));
     let (told, mut emptied) = (Vec::from_iter(told), 0);
     for part in told.chunks(ROWS) {
@@ -81,12 +84,14 @@ async fn empty_results(unit: &Unit<'_>, texts: &Texts) -> Result<usize> {
     let (backend, mut emptied) = (unit.cx.backend(), 0);
     for table in ["job", "plugin_run"] {
         let mut changed: BTreeMap<Uuid, String> = BTreeMap::new();
-        for row in rows_with(unit, table, &[Place::of("result")], "id, result", &texts.sought()).await? {
+        let each = |row: QueryResult| {
             let (id, mut result): (Uuid, Json) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             if replace(&mut result, texts) {
                 changed.insert(id, result.to_string());
             }
-        }
+            Ok(())
+        };
+        rows_with(unit, table, &[Place::of("result")], "id, result", &texts.sought(), each).await?;
         emptied += changed.len();
         let changed = Vec::from_iter(changed);
         for rows in changed.chunks(1000) {
@@ -129,12 +134,14 @@ async fn search(unit: &Unit<'_>, texts: &Texts) -> Result<(usize, Vec<Found>)> {
         let id = if columns.iter().any(|column| column.sql == "\"id\"") { "id" } else { "tenant_id" };
         let mut ids: BTreeSet<Uuid> = BTreeSet::new();
         let mut rows = 0;
-        for row in rows_with(unit, table, columns, &format!("\"{id}\""), &texts.distinct).await? {
+        let each = |row: QueryResult| {
             let id: Uuid = row.try_get_by_index(0)?;
             if ids.insert(id) || id == unit.cx.tenant.id {
                 rows += 1;
             }
-        }
+            Ok(())
+        };
+        rows_with(unit, table, columns, &format!("\"{id}\""), &texts.distinct, each).await?;
         ids.remove(&unit.cx.tenant.id);
         if rows > 0 {
             found.push(Found { table: table.clone(), rows, ids: ids.into_iter().take(NAMED).collect() });
@@ -157,7 +164,7 @@ impl Place {
     }
 }
 
-/// What `select` says of the tenant's rows of a table that have one of the texts in one of the columns, as it is or as JSON
+/// Takes `each` through what `select` says of the tenant's rows of a table that have one of the texts in one of the columns, as it is or as JSON
 /// writes it, whatever the case of its letters. The limit is none: it has the letters made small once a row, not once a text.
 async fn rows_with(
     unit: &Unit<'_>,
@@ -165,7 +172,8 @@ async fn rows_with(
     columns: &[Place],
     select: &str,
     texts: &[String],
-) -> Result<Vec<QueryResult>> {
+    mut each: impl FnMut(QueryResult) -> Result<()>,
+) -> Result<()> {
     let postgres = unit.cx.backend() == DbBackend::Postgres;
     let (raw, plain): (Vec<&Place>, Vec<&Place>) = columns.iter().partition(|column| column.raw);
     let plain = plain.iter().map(|column| column.sql.as_str()).collect::<Vec<_>>().join(", ");
@@ -174,7 +182,6 @@ async fn rows_with(
     } else {
         format!("cast(lower(concat_ws('\n', {plain})) as blob)")
     };
-    let mut rows = Vec::new();
     for part in texts.chunks(AT_ONCE) {
         let (mut values, mut any) = (vec![Value::from(unit.cx.tenant.id)], Vec::new());
         for form in part.iter().flat_map(|text| forms(text)) {
@@ -193,16 +200,23 @@ async fn rows_with(
              where {any}",
             i64::MAX
         );
-        rows.extend(unit.txn.query_all_raw(Statement::from_sql_and_values(unit.cx.backend(), sql, values)).await?);
+        let statement = Statement::from_sql_and_values(unit.cx.backend(), sql, values);
+        let mut rows = unit.txn.stream_raw(statement).await?;
+        while let Some(row) = rows.try_next().await? {
+            each(row)?;
+        }
     }
-    Ok(rows)
+    Ok(())
 }
 
-/// A text as it is, and as JSON writes it where that differs.
+/// A text as it is and in either case, which not every database knows of every letter, and each as JSON writes it.
 fn forms(text: &str) -> BTreeSet<String> {
-    let json = Json::from(text).to_string();
-    let escaped = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or_default();
-    BTreeSet::from([text.to_owned(), escaped.to_owned()])
+    let cases = [text.to_owned(), text.to_lowercase(), text.to_uppercase()];
+    let json = cases.clone().map(|text| {
+        let json = Json::from(text).to_string();
+        json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or_default().to_owned()
+    });
+    cases.into_iter().chain(json).collect()
 }
 
 /// Tables with rows of tenants, and their columns that may hold a text. The words by which records are found go with them.

@@ -1,6 +1,9 @@
 //! What was erased, and whether what stands elsewhere tells of it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+};
 
 use aho_corasick::AhoCorasick;
 use serde_json::Value as Json;
@@ -85,10 +88,10 @@ impl Texts {
 
     /// What the cells of a row tell together, whatever the case of their letters: the person is in it with a text that says
     /// something wherever it stands, or with two short ones, each a word or a cell.
-    pub fn row<'a>(&self, cells: impl IntoIterator<Item = &'a str>) -> Likeness {
+    pub fn row(&self, cells: impl IntoIterator<Item = impl AsRef<str>>) -> Likeness {
         let mut met = BTreeSet::new();
         for cell in cells {
-            let cell = cell.to_lowercase();
+            let cell = cell.as_ref().to_lowercase();
             if self.finder.is_match(&cell) {
                 return Likeness::Certain;
             }
@@ -108,17 +111,15 @@ impl Texts {
     }
 }
 
-/// The texts in a value, with `names` those of its members too.
-pub fn strings(value: &Json, names: bool) -> Vec<&str> {
+/// The texts in a value, with `all` its numbers and the names of its members too: an import may make texts of them.
+pub fn strings(value: &Json, all: bool) -> Vec<Cow<'_, str>> {
     match value {
-        Json::String(text) => vec![text],
-        Json::Array(all) => all.iter().flat_map(|value| strings(value, names)).collect(),
-        Json::Object(all) => {
-            let of = |(name, value)| {
-                let name: &String = name;
-                names.then_some(name.as_str()).into_iter().chain(strings(value, names))
-            };
-            all.iter().flat_map(of).collect()
+        Json::String(text) => vec![text.into()],
+        Json::Number(number) if all => vec![number.to_string().into()],
+        Json::Array(values) => values.iter().flat_map(|value| strings(value, all)).collect(),
+        Json::Object(members) => {
+            let names = members.keys().filter(|_| all).map(Cow::from);
+            names.chain(members.values().flat_map(|value| strings(value, all))).collect()
         }
         _ => Vec::new(),
     }
