@@ -155,8 +155,9 @@ pub fn unknown<'a>(what: &str, given: &str, names: impl IntoIterator<Item = &'a 
 
 /// Whether the database has ended what was under way, or the connection: a pooled one is not tried before it is used.
 fn hung_up(source: &sqlx::Error) -> bool {
-    // admin_shutdown, crash_shutdown, cannot_connect_now; and one of two that waited for each other: deadlock_detected
-    const ENDS: [&str; 4] = ["57P01", "57P02", "57P03", "40P01"];
+    // admin_shutdown, crash_shutdown, cannot_connect_now; of those that waited for each other, deadlock_detected and
+    // lock_not_available
+    const ENDS: [&str; 5] = ["57P01", "57P02", "57P03", "40P01", "55P03"];
     match source {
         sqlx::Error::Database(told) => told.code().is_some_and(|code| ENDS.contains(&&*code)),
         other => matches!(

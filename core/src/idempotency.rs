@@ -338,11 +338,16 @@ pub(crate) async fn erase(unit: &Unit<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes every old answer, also of tenants that have sent no key since.
+/// Removes every old answer, also of tenants that have sent no key since; on PostgreSQL but for those that an erasure holds.
 pub(crate) async fn sweep(world: &World) -> Result<()> {
     let old = world.clock.now() - KEPT;
-    let delete = Query::delete().from_table(table()).and_where(col("at").lte(old)).take();
-    world.store.write.execute(&delete).await?;
+    let backend = world.store.backend;
+    let skip = if backend == DbBackend::Postgres { "for update skip locked" } else { "" };
+    let sql = format!(
+        "delete from idempotency_key where (tenant_id, principal_id, name) in \
+         (select tenant_id, principal_id, name from idempotency_key where at <= $1 {skip})"
+    );
+    world.store.write.execute_raw(Statement::from_sql_and_values(backend, sql, [old.into()])).await?;
     Ok(())
 }
 

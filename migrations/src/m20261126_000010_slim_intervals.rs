@@ -76,7 +76,7 @@ async fn put_aside(manager: &SchemaManager<'_>, indexes: &[&str]) -> Result<(), 
         if manager.get_database_backend() == DbBackend::Postgres {
             let constraints = format!(
                 "do $$ declare c record; begin \
-                   for c in select conname from pg_constraint where conrelid = '{name}_before'::regclass loop \
+                   for c in select conname from pg_constraint where conrelid = '{name}_before'::regclass and contype <> 'n' loop \
                      execute format('alter table {name}_before drop constraint %I', c.conname); \
                    end loop; end $$"
             );

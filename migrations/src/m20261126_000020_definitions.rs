@@ -8,12 +8,15 @@ use sea_orm_migration::{
 };
 
 /// In one statement of SQL the number would be read as it was before the turn was waited for; each statement of a volatile
-/// function sees what is committed by then. The lock is in memory: no row is touched.
+/// function sees what is committed by then. The lock is in memory: no row is touched. Nobody waits for their turn longer than
+/// five seconds, with a connection that others need.
 const BEGIN: &str = "create function ripen_begin(of_tenant uuid, alone boolean) returns bigint language plpgsql volatile as $$ \
      begin \
+       perform set_config('lock_timeout', '5s', true); \
        if alone then perform pg_advisory_xact_lock(hashtextextended(of_tenant::text, 0)); \
        else perform pg_advisory_xact_lock_shared(hashtextextended(of_tenant::text, 0)); \
        end if; \
+       perform set_config('lock_timeout', '0', true); \
        return (select definitions from tenant where id = of_tenant); \
      end $$";
 

@@ -143,3 +143,21 @@ fn a_line_keeps_what_its_writer_may_not_set_and_names_it_where_they_try() {
         assert_eq!((&stored["lines"][1]["unit_cost"], &stored["lines"][0]["discount"]), (&usd("47.11"), &json!(12.5)));
     });
 }
+
+#[test]
+fn lines_that_are_seen_in_part_are_not_taken_over() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let (whole, _) = order(&admin).await;
+        let account = admin.get(&whole).await.expect(200).json["account_id"].clone();
+        let empty = json!({"account_id": account, "placed_on": "2026-01-02", "amount": usd("5")});
+        let empty = admin.post("/v1/orders", empty).await.expect(201).id().to_owned();
+        let role = json!({"rights": ["order:*", "order_line:*", "product:*", "account:*", "merge:read", "job:*"],
+            "rows": {"default": "all"}, "fields": {"order_line": {"unit_cost": "none"}}});
+        let clerk = someone(&server, "clerk", role).await;
+        let from = whole.rsplit('/').next().unwrap();
+        let merge = format!("/v1/orders/{empty}/merge");
+        let refused = clerk.post(&merge, json!({"from": from, "take": ["lines"]})).await.expect(422);
+        assert_eq!(refused.errors(), [("/take/0", "read_only")]);
+    });
+}

@@ -70,8 +70,11 @@ impl Wish {
                     let place = format!("/take/{at}");
                     let name = name.as_str().unwrap_or_default();
                     match shape.any_field(name).map(|field| field.access) {
+                        Some(_) if shape.any_field(name).is_some_and(|field| shape.shows_in_part(field)) => {
+                            refuse(&place, Code::ReadOnly, "has fields that you may not read".to_owned());
+                        }
                         Some(FieldAccess::Write) => take.push(name.to_owned()),
-                        Some(_) => refuse(&place, Code::ReadOnly, "is not written by anybody".to_owned()),
+                        Some(_) => refuse(&place, Code::ReadOnly, "is not yours to write".to_owned()),
                         None => refuse(&place, Code::UnknownField, unknown("field", name, shape.all_names())),
                     }
                 }
@@ -132,7 +135,8 @@ pub async fn merge(cx: &Context, resource: &dyn Resource, into: Uuid, wish: &Wis
 /// What the record that stays takes from the other: the fields that are wished for, and those that it lacks.
 fn taken(shape: &Shape, stays: &Row, goes: &Row, wish: &Wish, into: Uuid) -> BTreeMap<String, Json> {
     let mut taken = BTreeMap::new();
-    for field in shape.every_field().filter(|field| field.access == FieldAccess::Write) {
+    let whole = |field: &&Field| field.access == FieldAccess::Write && !shape.shows_in_part(field);
+    for field in shape.every_field().filter(whole) {
         let (own, other) = (field.encode(&shape.columns, stays), field.encode(&shape.columns, goes));
         let itself = other.as_str() == Some(into.to_string().as_str());
         let wished = wish.take.contains(&field.name)
@@ -320,6 +324,8 @@ pub async fn undo(cx: &Context, id: Uuid) -> Result<()> {
         let detail = "what was merged has been changed since".to_owned();
         return Err(Error::Conflict { code: Code::Conflict, detail, errors: changed });
     }
+    let shape = resource.shape();
+    merge.before.0.keys().filter_map(|name| shape.any_field(name)).try_for_each(|field| shape.puts_back(field))?;
     if !merge.before.0.is_empty() {
         let stays = stays.unwrap_or_default();
         let (data, since) = (patch(resource.shape(), &stays, &merge.before.0), Since::default());

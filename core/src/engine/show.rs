@@ -6,6 +6,7 @@ use super::{Field, Shape, parts::Parts};
 use crate::{
     access::{self, Verb},
     context::Context,
+    error::{Code, Error, Result},
 };
 
 /// The column of records about others that holds the kind of those.
@@ -15,6 +16,18 @@ impl Shape {
     /// Whether of the field's values not all may be shown.
     pub(super) fn shows_in_part(&self, field: &Field) -> bool {
         self.quotes(field) || self.listed(field).is_some_and(|parts| !parts.shape.is_whole())
+    }
+
+    /// Whether whoever asks may put the field's values back whole: of one that they see in part the rest would be lost.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field.
+    pub(crate) fn puts_back(&self, field: &Field) -> Result<()> {
+        if !self.shows_in_part(field) {
+            return Ok(());
+        }
+        let detail = "has fields that you may not read: whoever may has to undo this";
+        Err(Error::Invalid(vec![field.violation(Code::ReadOnly, detail)]))
     }
 
     /// What is shown of a value of the field; `about` is the kind of the record's subject, where it has one.

@@ -364,6 +364,7 @@ fn operation(
     if fields.is_empty() {
         return Ok(None);
     }
+    fields.iter().try_for_each(|field| shape.puts_back(field))?;
     let present = present.ok_or_else(|| Error::not_found(&shape.name, id))?;
     let values: BTreeMap<_, _> =
         fields.iter().map(|field| (field.name.clone(), field.encode(&shape.columns, before))).collect();

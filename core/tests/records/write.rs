@@ -247,7 +247,7 @@ fn intervals_outlive_migrations_down_and_up_again() {
         let id = of.create("account", json!({"name": "Acme", "grade": "B"})).await;
         of.clock.set("2026-02-10T10:00:00.000Z");
         of.update("account", id, json!({"owner_id": rep, "grade": "A"})).await.unwrap();
-        let all = [("ownership", "user_id"), ("grade_interval", "grade")];
+        let all = [("ownership", "how"), ("grade_interval", "grade")];
         let mut before = Vec::new();
         for (table, value) in all {
             before.push(intervals(&of, table, value).await);
