@@ -279,7 +279,8 @@ impl Unit<'_> {
     pub async fn commit(self) -> Result<()> {
         let access_changed = self.access_changed.load(Ordering::Relaxed);
         if access_changed {
-            tenants::raise_generation(&self, self.definitions_changed.load(Ordering::Relaxed)).await?; // last, so that the tenant's row is locked for a moment only
+            // last, so that the tenant's row is locked for a moment only
+            tenants::raise_generation(&self, self.definitions_changed.load(Ordering::Relaxed)).await?;
         }
         let Self { cx, txn, turn, .. } = self;
         let done = Done::new(txn, access_changed, turn);

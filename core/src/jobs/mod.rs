@@ -167,7 +167,8 @@ pub async fn wait(cx: &Context, id: Uuid) -> Result<Job> {
 /// Ends a job that is queued or running. What its committed pages wrote stays; the page under way is undone.
 ///
 /// # Errors
-/// As [`find_with_rights`]; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it has ended.
+/// As [`find_with_rights`]; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it has
+/// ended.
 pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
     let job = within_reach(cx, id).await?;
     let unit = cx.begin().await?;
@@ -185,7 +186,8 @@ pub async fn cancel(cx: &Context, id: Uuid) -> Result<Job> {
 /// kept for 30 days at least.
 ///
 /// # Errors
-/// As [`find_with_rights`]; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it did not fail, or for a reason of its own.
+/// As [`find_with_rights`]; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it did
+/// not fail, or for a reason of its own.
 pub async fn retry(cx: &Context, id: Uuid) -> Result<()> {
     let job = within_reach(cx, id).await?;
     let unit = cx.begin().await?;

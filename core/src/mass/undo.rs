@@ -38,7 +38,8 @@ pub struct Undo;
 /// Asks for the job that undoes another.
 ///
 /// # Errors
-/// As [`jobs::cancel`]; `Conflict` where it has not ended or is of a kind that is not undone.
+/// As [`jobs::find_with_rights`]; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it
+/// has not ended or is of a kind that is not undone.
 pub async fn ask(cx: &Context, id: Uuid) -> Result<Uuid> {
     let job = jobs::within_reach(cx, id).await?;
     let undone = [IMPORT, UNDO, name(Verb::Update), name(Verb::Delete)];
