@@ -23,6 +23,8 @@ const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 const WRITER_CACHE: u32 = 16 << 10;
 /// SQLite's own default.
 const READER_CACHE: u32 = 2 << 10;
+/// What puts a transaction of PostgreSQL behind the fence, as the tenant whose id is `$1`, a text.
+const BEHIND: &str = "set_config('role', 'ripen_app', true), set_config('app.tenant_id', $1, true)";
 
 /// Connections for reading and for writing. SQLite has one writer and a pool of readers; PostgreSQL one pool for both.
 #[derive(Clone, Debug)]
@@ -157,10 +159,9 @@ impl Store {
             return Ok((txn, None));
         }
         let sql = if self.fence > Fence::Off {
-            "select ripen_begin($1::uuid, $2), set_config('role', 'ripen_app', true), \
-             set_config('app.tenant_id', $1, true)"
+            format!("select ripen_begin($1::uuid, $2), {BEHIND}")
         } else {
-            "select ripen_begin($1::uuid, $2)"
+            "select ripen_begin($1::uuid, $2)".to_owned()
         };
         let values = [tenant.to_string().into(), alone.into()];
         let row = txn.query_one_raw(Statement::from_sql_and_values(self.backend, sql, values)).await?;
@@ -187,7 +188,7 @@ impl Store {
     pub async fn begin_for(&self, tenant: Uuid) -> Result<DatabaseTransaction, DbErr> {
         let txn = self.begin().await?;
         if self.fence > Fence::Off {
-            let sql = "select set_config('role', 'ripen_app', true), set_config('app.tenant_id', $1, true)";
+            let sql = format!("select {BEHIND}");
             txn.query_one_raw(Statement::from_sql_and_values(self.backend, sql, [tenant.to_string().into()])).await?;
         }
         Ok(txn)

@@ -145,19 +145,29 @@ fn a_line_keeps_what_its_writer_may_not_set_and_names_it_where_they_try() {
 }
 
 #[test]
-fn lines_that_are_seen_in_part_are_not_taken_over() {
+fn lines_that_are_seen_in_part_are_neither_taken_over_nor_put_back() {
     on_both(|server| async move {
         let admin = server.as_admin().await;
         let (whole, _) = order(&admin).await;
+        let lines = admin.get(&whole).await.expect(200).json["lines"].clone();
         let account = admin.get(&whole).await.expect(200).json["account_id"].clone();
         let empty = json!({"account_id": account, "placed_on": "2026-01-02", "amount": usd("5")});
-        let empty = admin.post("/v1/orders", empty).await.expect(201).id().to_owned();
-        let role = json!({"rights": ["order:*", "order_line:*", "product:*", "account:*", "merge:read", "job:*"],
+        let empty = format!("/v1/orders/{}", post(&admin, "/v1/orders", empty).await.id());
+        let role = json!({"rights": ["order:*", "order_line:*", "product:*", "account:*", "merge:read"],
             "rows": {"default": "all"}, "fields": {"order_line": {"unit_cost": "none"}}});
         let clerk = someone(&server, "clerk", role).await;
         let from = whole.rsplit('/').next().unwrap();
-        let merge = format!("/v1/orders/{empty}/merge");
-        let refused = clerk.post(&merge, json!({"from": from, "take": ["lines"]})).await.expect(422);
+        let refused = clerk.post(&format!("{empty}/merge"), json!({"from": from, "take": ["lines"]})).await.expect(422);
         assert_eq!(refused.errors(), [("/take/0", "read_only")]);
+        let merge = admin.post(&format!("{empty}/merge"), json!({"from": from})).await.expect(200);
+        assert_eq!(admin.get(&empty).await.expect(200).json["lines"], lines, "{}", merge.json);
+        let rows = admin.get("/v1/order-lines").await.expect(200);
+        assert_eq!(rows.data().len(), 1, "they are lines of the one that stays");
+        let merges = admin.get("/v1/merges").await.expect(200);
+        let undo = format!("/v1/merges/{}/undo", merges.data()[0]["id"].as_str().unwrap());
+        assert_eq!(clerk.post(&undo, json!({})).await.expect(422).errors(), [("/lines", "read_only")]);
+        admin.post(&undo, json!({})).await.expect(200);
+        assert_eq!(admin.get(&whole).await.expect(200).json["lines"], lines);
+        assert_eq!(admin.get(&empty).await.expect(200).json["lines"], Json::Null);
     });
 }

@@ -159,7 +159,10 @@ fn leading<'a>(cx: &'a Context, shape: &Shape) -> Vec<(&'a std::sync::Arc<dyn Re
     let written = |shape: &Shape| shape.verbs.contains(&Verb::Update) || shape.parent.is_some();
     for other in cx.tenant.kinds.iter().filter(|other| written(other.shape())) {
         let here = |field: &&Field| match &field.kind {
-            FieldType::Reference(kind) => **kind == *shape.name,
+            // owned children are values of their parent, and stay with it
+            FieldType::Reference(kind) => {
+                **kind == *shape.name && other.shape().parent.is_none_or(|(column, _)| field.name != column)
+            }
             FieldType::Id => field.name == "subject_id" && other.shape().scope == Scope::Subject,
             _ => false,
         };

@@ -92,17 +92,22 @@ pub(super) async fn fetch<R: Record>(
 /// # Errors
 /// The database.
 pub async fn settled<R: Record>(unit: &Unit<'_>, ids: &[Uuid]) -> Result<()> {
+    keep_off(unit, unit.cx.tenant.kinds.of::<R>()?.shape(), ids, LockType::NoKeyUpdate).await
+}
+
+/// The same with any lock, of records that live or were deleted, whoever may see them.
+pub(super) async fn keep_off(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid], lock: LockType) -> Result<()> {
     if unit.cx.backend() != DbBackend::Postgres {
         return Ok(());
     }
     for part in ids.chunks(1000) {
         let mut select = Query::select()
             .column(Alias::new("id"))
-            .from(unit.cx.tenant.kinds.of::<R>()?.shape().table())
+            .from(shape.table())
             .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
             .and_where(Expr::col(Alias::new("id")).is_in(part.iter().copied()))
             .take();
-        hold(unit, &mut select, LockType::NoKeyUpdate);
+        hold(unit, &mut select, lock);
         unit.txn.query_all(&select).await?;
     }
     Ok(())

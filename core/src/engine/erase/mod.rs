@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
     ColumnType, ConnectionTrait, DbBackend, Value,
-    sea_query::{Alias, Condition, Expr, ExprTrait, IntoIden, LockType, Order, Query},
+    sea_query::{Alias, Condition, Expr, ExprTrait, IntoIden, LockType, Query},
 };
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -30,7 +30,9 @@ use super::{
     Column, FieldType, Shape,
     cell::json_cell,
     custom::{CUSTOM, forget_records},
-    history, read_cell, search, store,
+    history,
+    other::keep_off,
+    read_cell, search, store,
     visible::writable,
 };
 use crate::{
@@ -152,7 +154,7 @@ async fn about(
             continue;
         }
         if let Some(shape) = shapes.get(kind.as_str()) {
-            lock(unit, shape, &fresh).await?;
+            keep_off(unit, shape, &fresh, LockType::Update).await?;
         }
         for other in shapes.values().filter(|other| !other.about.is_empty()) {
             next.push((other.name.to_string(), leading(unit, other, &kind, &fresh, "id").await?));
@@ -162,25 +164,6 @@ async fn about(
         }
     }
     Ok(all)
-}
-
-/// Nobody else changes these until the unit ends. On SQLite nobody else writes.
-async fn lock(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<()> {
-    if unit.cx.backend() != DbBackend::Postgres {
-        return Ok(());
-    }
-    for part in ids.chunks(store::ROWS_PER_STATEMENT) {
-        let select = Query::select()
-            .column(Alias::new("id"))
-            .from(shape.table())
-            .and_where(col("tenant_id").eq(unit.cx.tenant.id))
-            .and_where(col("id").is_in(part.iter().copied()))
-            .order_by(Alias::new("id"), Order::Asc)
-            .lock(LockType::Update)
-            .take();
-        unit.txn.query_all(&select).await?;
-    }
-    Ok(())
 }
 
 /// What `column` holds in the records of `other` that are about one of these.
