@@ -2,11 +2,13 @@
 
 use std::{path::Path, process::Command, sync::Mutex};
 
+use ripen_core::context::Clock as _;
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value as Json, json};
 
 use super::{
     data,
-    support::{Caller, Person, on_both},
+    support::{Caller, Person, TestServer, on_both},
     work::{RFM, all, ended, install, run, upload},
 };
 
@@ -212,6 +214,40 @@ fn who_has_no_order_is_not_scored_and_the_reason_is_told() {
         assert_eq!((scores.len(), &scores[0]["subject"]["name"]), (1, &json!("Bob")));
         assert!(all(&admin, "/v1/not-scored", "code = \"missing_fact\"", None).await.is_empty());
     });
+}
+
+#[test]
+fn a_run_whose_job_may_not_go_on_says_so_itself() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        data::companies(&server.context(Person::Admin).await).await;
+        upload(&admin, RFM).await;
+        install_everything(&admin).await;
+        let key = json!({"name": "Robot", "scopes": ["*:read", "plugin_run:create"]});
+        let key = admin.post("/v1/api-keys", key).await.expect(201).json;
+        let robot = server.with_token(key["key"].as_str());
+        server.fails("score", true).await;
+        let asked = robot.post("/v1/plugin-runs", json!({"installation": "companies-scorer", "mode": "apply"})).await;
+        let place = asked.header("location").to_owned();
+        while waiting(&server).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await; // it is tried again once time goes by
+        }
+        admin.delete(&format!("/v1/api-keys/{}", key["id"].as_str().unwrap())).await.expect(204);
+        server.fails("score", false).await;
+        server.clock.advance(chrono::TimeDelta::seconds(10));
+        let job = ended(&admin, asked.expect(202)).await;
+        assert_eq!((&job["state"], &job["problem"]["code"]), (&json!("failed"), &json!("unauthenticated")));
+        let run = admin.get(&place.replace("jobs", "plugin-runs")).await.expect(200).json;
+        assert_eq!((&run["ended"], &run["problem"]), (&json!("failed"), &json!("unauthenticated")));
+    });
+}
+
+/// Jobs that are to be tried again later.
+async fn waiting(server: &TestServer) -> i64 {
+    let (store, now) = (&server.world().store, server.clock.now());
+    let sql = "select count(*) from job_queue where worker is null and due_at > $1";
+    let asked = Statement::from_sql_and_values(store.backend, sql, [now.into()]);
+    store.read.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
 #[test]
