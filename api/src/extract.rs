@@ -75,13 +75,12 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (app, request_id) = (app(request), RequestId::from_request(request, payload));
-        let (token, known, attempt) = (bearer(request), Known::of(request), attempt(request));
-        let counted = Counted::of(request);
+        let (request, known, counted) = (request.clone(), Known::of(request), Counted::of(request));
         Box::pin(async move {
             let recognised = known.0.get_or_try_init(|| async move {
                 let app = app?;
                 let (world, request_id) = (app.world.clone(), request_id.await?.0);
-                let token = token?;
+                let (token, attempt) = (bearer(&request)?, attempt(&request));
                 let (tenant, actor) = world.gate.actor_of_token(&world, &token).await?;
                 let quotas = app.rates.count(tenant.id, &token, world.clock.now());
                 let granted = rate::granted(&quotas);

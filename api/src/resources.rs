@@ -10,7 +10,12 @@ mod merge;
 mod restore;
 mod search;
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    guard::{GuardContext, fn_guard},
+    http::{Method, header},
+    web,
+};
 use ripen_core::{
     context::Context,
     engine::{
@@ -30,6 +35,15 @@ use crate::{
 };
 
 type Answer = Result<HttpResponse, Problem>;
+
+/// What is asked for most is looked for first: one record by its id. No action has a path of that form.
+pub fn first(cfg: &mut web::ServiceConfig) {
+    let one = |cx: &GuardContext<'_>| {
+        let id = cx.head().uri.path().rsplit('/').next().unwrap_or_default();
+        cx.head().method == Method::GET && Uuid::try_parse(id).is_ok()
+    };
+    cfg.service(web::resource("/v1/{kind}/{id}").guard(fn_guard(one)).route(web::get().to(get)));
+}
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
     let composite = web::post().to(composite::composite);

@@ -87,6 +87,7 @@ pub fn start(app: App, settings: &Settings) -> io::Result<Http> {
     let server = HttpServer::new(move || {
         Application::new()
             .app_data(shared.clone())
+            .configure(resources::first)
             .configure(health::routes)
             .configure(metrics::routes)
             .configure(problem::routes)

@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, io::Read, sync::Arc};
 
 use chrono::{DateTime, NaiveDate};
-use ripen_core::ports::{
-    Artefact, Call, Capability, Input, InputType, Manifest, PluginFailure, PluginHost, RunContext, Scores, Segments,
+use ripen_core::{
+    metrics::nearest_rank,
+    ports::{
+        Artefact, Call, Capability, Input, InputType, Manifest, PluginFailure, PluginHost, RunContext, Scores, Segments,
+    },
 };
 use serde_json::{Value as Json, json};
 
@@ -58,8 +61,8 @@ pub enum FileError {
     Plugin(#[from] PluginFailure),
 }
 
-/// Runs `kind` over each row of `csv`. `context.statistics` is computed here, over the rows that have every required
-/// input. Cells: numbers; money in minor units; dates as 2024-05-01, instants as 2024-05-01T12:00:00Z; true or false;
+/// Runs `kind` over each row of `csv`, handing what the plugin logs to `said`. `context.statistics` is computed here, over the
+/// rows that have every required input. Cells: numbers; money in minor units; dates as 2024-05-01, instants as 2024-05-01T12:00:00Z; true or false;
 /// words and series separated by `;`. An empty cell has no value.
 ///
 /// # Errors
@@ -71,6 +74,7 @@ pub fn run_file(
     config: &str,
     mut context: RunContext,
     csv: impl Read,
+    said: &mut dyn FnMut(&str),
 ) -> Result<Vec<FileRow>, FileError> {
     let manifest = &artefact.manifest;
     let rows = Cells::read_all(manifest, csv)?;
@@ -83,17 +87,21 @@ pub fn run_file(
     for batch in population.chunks(BATCH) {
         let frame = rows::frame(manifest, &context.currency, &columns(manifest, batch))?;
         let call = Call { artefact: artefact.clone(), config: config.clone(), context: context.clone(), frame };
-        let outcomes = outcomes(host, kind, call)?;
+        let (outcomes, log) = outcomes(host, kind, call)?;
+        log.iter().for_each(|line| said(line));
         answers.extend(batch.iter().zip(outcomes).map(|(row, outcome)| row.answered(outcome)));
     }
     answers.sort_by_key(|row| row.line);
     Ok(answers)
 }
 
-fn outcomes(host: &dyn PluginHost, kind: Capability, call: Call) -> Result<Vec<Outcome>, PluginFailure> {
+/// What became of each row, and what the plugin logged.
+type Outcomes = (Vec<Outcome>, Vec<String>);
+
+fn outcomes(host: &dyn PluginHost, kind: Capability, call: Call) -> Result<Outcomes, PluginFailure> {
     match kind {
-        Capability::Scorer => Ok(of_scores(&host.score(call)?.output)),
-        Capability::Segmenter => Ok(of_segments(&host.segment(call)?.output)),
+        Capability::Scorer => host.score(call).map(|answer| (of_scores(&answer.output), answer.log)),
+        Capability::Segmenter => host.segment(call).map(|answer| (of_segments(&answer.output), answer.log)),
         Capability::Incentive | Capability::Fitter => {
             Err(codes::UNSUPPORTED_KIND.because(format!("a {} cannot be run over a file", kind.as_str())))
         }
@@ -190,17 +198,16 @@ fn statistics(manifest: &Manifest, population: &[Cells]) -> Json {
     };
     let statistic = |of: &str, quantiles: &[f64]| {
         let sorted = numbers(of);
-        let values: Vec<f64> = quantiles.iter().filter_map(|q| nearest_rank(&sorted, *q)).collect();
+        let values: Vec<f64> = quantiles.iter().filter_map(|q| quantile(&sorted, *q)).collect();
         json!({"values": values, "count": sorted.len()})
     };
     manifest.statistics.iter().map(|(name, wanted)| (name.clone(), statistic(&wanted.of, &wanted.quantiles))).collect()
 }
 
-/// The smallest value v with at least `q` of the values <= v.
-fn nearest_rank(sorted: &[f64], q: f64) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "a file has fewer than 2^52 rows")]
-    let enough = |rank: usize| rank as f64 >= q * sorted.len() as f64;
-    sorted.iter().zip(1..).find(|(_, rank)| enough(*rank)).map(|(value, _)| *value)
+/// The smallest value v with at least `q` of the values <= v, as a server finds it.
+fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+    let rank = nearest_rank(q, i64::try_from(sorted.len()).ok()?).ok()?;
+    sorted.get(usize::try_from(rank - 1).ok()?).copied()
 }
 
 fn of_scores(scores: &Scores) -> Vec<Outcome> {

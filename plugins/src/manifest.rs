@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ripen_core::ports::{Capability, Contributions, Input, InputType, Manifest, PluginFailure};
+use ripen_core::{
+    metrics::Period,
+    ports::{Capability, Contributions, Input, InputType, Manifest, PluginFailure},
+};
 use serde_json::Value as Json;
 
 use crate::{
@@ -112,8 +115,8 @@ fn check_input(name: &str, input: &Input, wrong: &mut Wrong) {
         if !input.from.starts_with("metric:") {
             wrong.at(&place(".window"), "is for metrics only");
         }
-        if !is_period(window) {
-            wrong.at(&place(".window"), "must be an ISO 8601 period of days, weeks, months or years, as P365D");
+        if let Err(detail) = Period::parse(window) {
+            wrong.at(&place(".window"), &detail);
         }
     }
     if let Some(default) = &input.default {
@@ -124,12 +127,6 @@ fn check_input(name: &str, input: &Input, wrong: &mut Wrong) {
             wrong.at(&place(".default"), "is not of the type of the input");
         }
     }
-}
-
-/// `P` + digits + one of D, W, M, Y.
-fn is_period(text: &str) -> bool {
-    let number = text.strip_prefix('P').and_then(|rest| rest.strip_suffix(['D', 'W', 'M', 'Y']));
-    number.is_some_and(|number| number.len() <= 5 && number.parse::<u32>().is_ok_and(|number| number > 0))
 }
 
 fn fits(kind: InputType, value: &Json) -> bool {

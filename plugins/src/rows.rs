@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ripen_core::ports::{Column, Frame, FrameField, Input, InputType, Manifest, Series, Texts, Words};
+use ripen_core::{
+    metrics::{Fact, Unit},
+    ports::{Column, Frame, FrameField, Input, InputType, Manifest, Series, Texts, Words},
+};
 use serde_json::Value as Json;
 
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +65,12 @@ fn field(name: &str, input: &Input, currency: &str, values: &[Json]) -> Result<F
         InputType::Money => Some(currency),
         InputType::Instant => Some("ms"),
         InputType::Date => Some("day"),
-        _ => None,
+        _ => input
+            .from
+            .strip_prefix("metric:")
+            .and_then(Fact::parse)
+            .filter(|fact| fact.unit() == Unit::Days)
+            .map(|_| "days"),
     };
     Ok(FrameField {
         name: name.into(),
@@ -178,6 +186,16 @@ mod tests {
 
     fn input(kind: &str) -> Json {
         json!({"type": kind, "from": "field:x"})
+    }
+
+    #[test]
+    fn units_are_those_that_the_server_sends() {
+        let unit =
+            |kind: &str, from: &str, value| one(&json!({"type": kind, "from": from}), json!([value])).unwrap().unit;
+        assert_eq!(unit("integer", "metric:days_since_last_win", 3).as_deref(), Some("days"));
+        assert_eq!(unit("integer", "metric:won_count", 3), None);
+        assert_eq!(unit("money", "metric:won_amount", 3).as_deref(), Some("EUR"));
+        assert_eq!(unit("date", "field:x", 3).as_deref(), Some("day"));
     }
 
     #[test]

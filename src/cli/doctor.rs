@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use ripen_core::store::{Fence, Store, sqlite_version};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
@@ -8,6 +10,18 @@ use crate::{Config, Outside, fence_trouble, pending, store};
 const CLOCK_TOLERANCE_S: i64 = 5;
 
 pub(super) async fn run(config: &Config) -> Outcome {
+    let url = config.database_url();
+    if let Some(file) = url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next())
+        && !Path::new(file).exists()
+    {
+        // opening it would make it
+        say(
+            false,
+            "database",
+            &format!("there is none at {file}: run `ripen serve` or `ripen migrate` here, or name another"),
+        );
+        return Err("not everything is well".into());
+    }
     let store = store(config).await?;
     let trouble =
         [database(&store).await?, migrations(&store).await?, tenants(&store, config).await?, clock(&store).await?]

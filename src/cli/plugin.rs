@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fs::{self, File},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -130,6 +131,7 @@ fn test(component: &[u8]) -> Result<(), Box<dyn Error>> {
                     trial.rows,
                     cost.fuel
                 );
+                cost.log.iter().for_each(|said| println!("        {said}"));
             }
             Err(failure) => println!("failed  {}: {}", trial.fixture, failure.detail),
         }
@@ -161,10 +163,14 @@ fn run_over(options: &Run) -> Result<(), Box<dyn Error>> {
     };
     let data = File::open(&options.data).map_err(|error| format!("{}: {error}", options.data.display()))?;
     let host = Host::new(HostSettings::default())?;
-    for row in run_file(&host, &artefact, kind, &options.plugin_config, context, data)? {
-        println!("{}", line(&row));
+    let rows =
+        run_file(&host, &artefact, kind, &options.plugin_config, context, data, &mut |said| eprintln!("{said}"))?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printed = rows.iter().try_for_each(|row| writeln!(out, "{}", line(row))).and_then(|()| out.flush());
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()), // whoever reads has read enough
+        other => Ok(other?),
     }
-    Ok(())
 }
 
 /// One row of the answer: its id or line, then what the plugin said, tab-separated.

@@ -342,17 +342,25 @@ impl Events {
 
     /// Id and data of the next event; `None` where the stream has ended well.
     async fn next(&mut self) -> Option<(String, Json)> {
+        self.next_after_signs().await.1
+    }
+
+    /// The same with the ids that signs of life had before it.
+    async fn next_after_signs(&mut self) -> (Vec<String>, Option<(String, Json)>) {
+        let mut signs = Vec::new();
         loop {
             while let Some(end) = self.text.find("\n\n") {
                 let block: String = self.text.drain(..end + 2).collect();
                 let line = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
                 if let Some(data) = line("data: ") {
                     assert_eq!(line("event: ").as_deref(), Some("change"));
-                    return Some((line("id: ").unwrap(), serde_json::from_str(&data).unwrap()));
+                    return (signs, Some((line("id: ").unwrap(), serde_json::from_str(&data).unwrap())));
                 }
+                signs.extend(line("id: "));
             }
             let chunk = tokio::time::timeout(Duration::from_secs(30), self.response.chunk()).await;
-            let chunk = chunk.expect("a sign of life").expect("the stream ends well")?;
+            let chunk = chunk.expect("a sign of life").expect("the stream ends well");
+            let Some(chunk) = chunk else { return (signs, None) };
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
@@ -397,6 +405,24 @@ fn a_stream_that_is_taken_up_again_loses_nothing_and_doubles_nothing() {
         let mut foreign = Events::open(&stranger, "/v1/changes/stream?kind=account", None).await;
         let own = stranger.post("/v1/accounts", json!({"name": "Theirs"})).await.expect(201);
         assert_eq!(foreign.next().await.unwrap().1["id"], own.id(), "another tenant's stream begins with its own");
+    });
+}
+
+#[test]
+fn a_stream_tells_how_far_it_has_come_among_changes_that_its_reader_may_not_see() {
+    on_both(|server| async move {
+        let (admin, rep) = (server.as_admin().await, server.as_person(Person::Rep).await);
+        let operations: Vec<_> = (0..250).map(|n| json!({"op": "create", "data": {"name": format!("A{n}")}})).collect();
+        admin.post("/v1/accounts/batch", json!({"operations": operations})).await.expect(200);
+        let mine = rep.post("/v1/accounts", json!({"name": "Mine"})).await.expect(201);
+        let mut events = Events::open(&rep, "/v1/changes/stream?kind=account", None).await;
+        let (signs, first) = events.next_after_signs().await;
+        assert!(signs.len() >= 2, "{signs:?}");
+        let first = first.expect("the one that they may see");
+        assert_eq!(first.1["id"], mine.id());
+        // who is cut off meanwhile goes on from there
+        let mut again = Events::open(&rep, "/v1/changes/stream?kind=account", Some(&signs[1])).await;
+        assert_eq!(again.next().await, Some(first));
     });
 }
 

@@ -185,5 +185,10 @@ fn mistakes_on_the_command_line_are_named_and_fail() {
     let done = output(ripen(dir.path()).arg("serve"));
     assert!(!done.status.success());
     assert!(text(&done.stderr).contains("ripen migrate"), "{}", text(&done.stderr));
+    let nowhere = dir.path().join("nowhere");
+    let done = output(ripen(&nowhere).arg("doctor"));
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text(&done.stdout).contains("there is none at"), "{}", text(&done.stdout));
+    assert!(!nowhere.exists(), "who looks makes nothing");
     assert_eq!(output(ripen(dir.path()).arg("sing")).status.code(), Some(2));
 }

@@ -118,7 +118,8 @@ pub(super) fn once(item: &mut Json) {
     for method in ["post", "put", "patch", "delete"] {
         let Some(operation) = item.get_mut(method) else { continue };
         let right = operation.get("x-right").and_then(Json::as_str).unwrap_or(PUBLIC);
-        if right == PUBLIC || right.ends_with(":read") {
+        let asks = right.ends_with(":read") && operation.get("requestBody").is_some();
+        if right == PUBLIC || asks {
             continue;
         }
         let parameters = operation.get("parameters").and_then(Json::as_array).cloned().unwrap_or_default();

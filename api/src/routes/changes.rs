@@ -199,7 +199,7 @@ impl Tail {
             }
             match self.read().await {
                 Ok((events, _)) if !events.is_empty() => return Some((self.say(events), self)),
-                Ok((_, true)) => continue,
+                Ok((_, true)) => return self.sign().await, // how far it has come among what the reader may not see
                 Ok(_) => {}
                 Err(error) => {
                     let unauthenticated = matches!(error, Error::Unauthenticated { .. } | Error::Forbidden { .. });
@@ -212,13 +212,15 @@ impl Tail {
             tokio::select! {
                 () = &mut woken => sleep(GATHER).await,
                 () = sleep(POLL) => {}
-                () = sleep_until(self.heard + app.limits.heartbeat) => {
-                    // without data it is no event, and yet the client takes the id
-                    let sign = self.context().await.and_then(|cx| self.at.seal(&cx)).ok()?;
-                    return Some((self.say(format!(": nothing yet\nid: {sign}\n\n").into()), self));
-                }
+                () = sleep_until(self.heard + app.limits.heartbeat) => return self.sign().await,
             }
         }
+    }
+
+    /// A sign of life: without data it is no event, and yet the client takes the id.
+    async fn sign(mut self) -> Option<(Bytes, Self)> {
+        let sign = self.context().await.and_then(|cx| self.at.seal(&cx)).ok()?;
+        Some((self.say(format!(": nothing yet\nid: {sign}\n\n").into()), self))
     }
 
     fn say(&mut self, text: Vec<u8>) -> Bytes {

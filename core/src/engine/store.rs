@@ -5,7 +5,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqlErr, Statement, TransactionTrait, Value,
     sea_query::{
         Alias, CommonTableExpression, Expr, ExprTrait, InsertStatement, OnConflict, Query, SqliteQueryBuilder,
-        WithClause,
+        WithClause, WithQuery,
     },
 };
 use serde_json::Value as Json;
@@ -137,7 +137,9 @@ pub(super) async fn insert_all(txn: &DatabaseTransaction, mut inserts: Vec<Inser
             part.table_name(Alias::new(format!("i{i}"))).query(insert);
             with.cte(part);
         }
-        txn.execute(&last.with(with)).await?;
+        let mut all = WithQuery::new();
+        all.with_clause(with).query(last);
+        txn.execute(&all).await?;
     } else {
         let (mut sql, mut values) = (String::new(), Vec::new());
         for insert in inserts.iter().chain([&last]) {
@@ -151,11 +153,19 @@ pub(super) async fn insert_all(txn: &DatabaseTransaction, mut inserts: Vec<Inser
     Ok(())
 }
 
+/// Rows of which more come in one statement leave out the columns that are null in all of them: what is not sent need not be
+/// read. For fewer it is not worth a statement of its own, which the database would have to prepare.
+const FEW: usize = 10;
+
 fn insert(shape: &Shape, rows: &[Row]) -> InsertStatement {
+    let is_null = |row: &Row, i: usize| row.cells.get(i).is_none_or(|cell| *cell == cell.as_null());
+    let said = |i: &usize| rows.len() <= FEW || !rows.iter().all(|row| is_null(row, *i));
+    let said: Vec<usize> = (0..shape.columns.len()).filter(said).collect();
     let mut insert = Query::insert();
-    insert.into_table(shape.table()).columns(shape.columns.iter().map(|column| Alias::new(column.name.as_str())));
+    let columns = said.iter().filter_map(|i| shape.columns.get(*i));
+    insert.into_table(shape.table()).columns(columns.map(|column| Alias::new(column.name.as_str())));
     for row in rows {
-        insert.values_panic(row.cells.iter().map(|cell| Expr::val(cell.clone())));
+        insert.values_panic(said.iter().filter_map(|i| row.cells.get(*i)).map(|cell| Expr::val(cell.clone())));
     }
     insert
 }

@@ -162,10 +162,13 @@ async fn put<R: Record>(
     Ok(lost)
 }
 
-/// What follows from the candidates, a statement's worth at a time; in between the database gets its turn.
+/// Candidates whose traces are stored together: SQLite's text index writes what it has gathered with each statement.
+const TRACED_AT_ONCE: usize = 1000;
+
+/// What follows from the candidates; in between the database gets its turn.
 async fn traces<R: Record>(unit: &Unit<'_>, shape: &Shape, candidates: &[&Candidate<R::Model>]) -> Result<Vec<Traces>> {
     let mut all = Vec::new();
-    for part in candidates.chunks(store::ROWS_PER_STATEMENT) {
+    for part in candidates.chunks(TRACED_AT_ONCE) {
         all.push(Traces::of::<R>(unit, shape, part)?);
         tokio::task::yield_now().await;
     }

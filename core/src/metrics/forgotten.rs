@@ -64,7 +64,8 @@ pub async fn forgotten(cx: &Context, as_of: DateTime<Utc>) -> Result<Forgotten> 
         .expr_as(Expr::val(1).count(), Alias::new("n"))
         .group_by_columns([(Alias::new("user"), Alias::new("id")), (Alias::new("user"), Alias::new("name"))])
         .order_by(Alias::new("n"), Order::Desc)
-        .order_by((Alias::new("user"), Alias::new("name")), Order::Asc);
+        .order_by((Alias::new("user"), Alias::new("name")), Order::Asc)
+        .order_by((Alias::new("user"), Alias::new("id")), Order::Asc);
     let rows = db.query_all(&owners).await?;
     let owners =
         rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?)));

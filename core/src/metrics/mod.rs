@@ -13,8 +13,8 @@ mod window;
 
 pub use self::{
     compile::{Datum, Keys, Wanted, mixed, read, select},
-    fact::Fact,
+    fact::{Fact, Unit},
     forgotten::{Forgotten, forgotten},
-    population::{Measured, Quantiles, quantiles},
+    population::{Measured, Quantiles, nearest_rank, quantiles},
     window::{Period, Window, first_day_from, local_day, shifted, shifted_day, start_of},
 };

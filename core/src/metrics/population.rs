@@ -128,8 +128,12 @@ async fn counts(
     (0..asked.len()).map(|i| Ok(row.try_get_by_index(i + 1)?)).collect()
 }
 
-/// ceil(q n), at least 1, in decimal arithmetic: 0.2 of 85 is the 17th, not the 18th.
-fn nearest_rank(q: f64, n: i64) -> Result<i64> {
+/// The rank, from 1, of the quantile `q` among `n` values in order: ceil(q n), at least 1, in decimal arithmetic, so that 0.2
+/// of 85 is the 17th, not the 18th.
+///
+/// # Errors
+/// `q` is no finite number.
+pub fn nearest_rank(q: f64, n: i64) -> Result<i64> {
     let q = Decimal::from_str(&q.to_string()).map_err(|source| Error::internal("a quantile is a decimal", source))?;
     let rank = (q * Decimal::from(n)).ceil().to_i64();
     Ok(Ord::max(rank.unwrap_or(n), 1))

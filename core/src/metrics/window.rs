@@ -1,7 +1,8 @@
 //! Business time: periods, windows, and the days of the tenant's zone.
 
 use chrono::{
-    DateTime, Days, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
+    DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone,
+    Utc,
 };
 use chrono_tz::Tz;
 
@@ -60,15 +61,21 @@ pub enum Window {
 }
 
 impl Window {
-    /// The window as instants, half-open; no start: since ever. A period that leaves the calendar has no bound there.
+    /// The window as instants, half-open; no start: since ever. A period that leaves the calendar, whose years both
+    /// databases order as they are written, has no bound there.
     pub fn bounds(self, as_of: DateTime<Utc>, zone: Tz) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
         let local = as_of.with_timezone(&zone).naive_local();
         match self {
             Self::All => (None, Some(as_of)),
-            Self::Back(period) => (period.before(local).map(|at| resolve(at, zone)), Some(as_of)),
-            Self::Ahead(period) => (Some(as_of), period.after(local).map(|at| resolve(at, zone))),
+            Self::Back(period) => (period.before(local).map(|at| resolve(at, zone)).filter(in_calendar), Some(as_of)),
+            Self::Ahead(period) => (Some(as_of), period.after(local).map(|at| resolve(at, zone)).filter(in_calendar)),
         }
     }
+}
+
+/// Years of four digits.
+fn in_calendar(at: &impl Datelike) -> bool {
+    (1..=9999).contains(&at.year())
 }
 
 /// The instant whose local time lies `months` and then `days` after that of `at`; `None` beyond the calendar.
@@ -110,7 +117,7 @@ pub fn local_day(at: DateTime<Utc>, zone: Tz) -> NaiveDate {
 pub fn first_day_from(at: DateTime<Utc>, zone: Tz) -> NaiveDate {
     let local = at.with_timezone(&zone).naive_local();
     let day = local.date();
-    if local.time() == NaiveTime::MIN { day } else { day.succ_opt().unwrap_or(day) }
+    if local.time() == NaiveTime::MIN { day } else { day.succ_opt().filter(in_calendar).unwrap_or(day) }
 }
 
 #[cfg(test)]
@@ -142,8 +149,10 @@ mod tests {
         // 2026-03-29 02:30 does not exist in Berlin
         assert_eq!(back("P1D").bounds(at("2026-03-30T00:30:00Z"), berlin).0, Some(at("2026-03-29T01:30:00Z")));
         assert_eq!(back("P1M").bounds(at("2026-03-31T00:00:00Z"), Tz::UTC).0, Some(at("2026-02-28T00:00:00Z")));
+        assert_eq!(back("P9000Y").bounds(at("2026-03-31T00:00:00Z"), Tz::UTC).0, None);
         let ahead = Window::Ahead(Period::parse("P9M").unwrap());
         assert_eq!(ahead.bounds(at("1997-10-01T00:00:00Z"), Tz::UTC).1, Some(at("1998-07-01T00:00:00Z")));
+        assert_eq!(ahead.bounds(at("9999-10-01T00:00:00Z"), Tz::UTC).1, None);
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn a_file_is_run_row_by_row() {
     let required = manifest("").replace("order_count\"", "order_count\", \"required\": true");
     let artefact =
         host.verify(Guest { manifest: required, ..Guest::default() }.bytes().into()).expect("verified").artefact;
-    let run = |csv: &str| run_file(&host, &artefact, Capability::Scorer, "{}", context(), csv.as_bytes());
+    let run = |csv: &str| run_file(&host, &artefact, Capability::Scorer, "{}", context(), csv.as_bytes(), &mut |_| ());
     let rows = run("id,orders\nA,\nB,2.5\n").expect("a run");
     assert_eq!(
         rows.iter().map(|row| (row.line, row.id.as_deref())).collect::<Vec<_>>(),
@@ -84,7 +84,8 @@ fn the_shipped_rfm_plugin_runs_over_a_file_with_its_own_quantiles() {
     let csv =
         "id,recency_days,orders,revenue\na,10,50,5000\nb,20,40,4000\nc,30,30,3000\nd,40,20,2000\ne,50,,\nf,,1,1\n";
     let run = |kind| {
-        let rows = run_file(&host, &verified.artefact, kind, "{}", context(), csv.as_bytes()).expect("a run");
+        let rows =
+            run_file(&host, &verified.artefact, kind, "{}", context(), csv.as_bytes(), &mut |_| ()).expect("a run");
         rows.into_iter().map(|row| row.outcome).collect::<Vec<_>>()
     };
     let scores = run(Capability::Scorer);

@@ -69,18 +69,21 @@ impl Batch {
     ///
     /// # Errors
     /// A missing right, the database; of an atomic batch everything that is wrong with any of its operations.
-    pub async fn write(self, cx: &Context, resource: &dyn Resource) -> Result<Vec<Row>> {
-        for _ in 1..ATTEMPTS {
+    pub async fn write(mut self, cx: &Context, resource: &dyn Resource) -> Result<Vec<Row>> {
+        let upserts: Vec<_> = self.steps.iter().map(|step| step.as_ref().is_ok_and(|s| s.op == Op::Upsert)).collect();
+        let mut left = if upserts.contains(&true) { ATTEMPTS } else { 1 };
+        loop {
+            left -= 1;
+            let steps = if left == 0 { std::mem::take(&mut self.steps) } else { self.steps.clone() };
             let unit = cx.begin_for([resource.shape()]).await?;
-            let rows = self.attempt(&unit, resource).await?;
-            if !self.lost_a_race(&rows) {
+            let rows = attempt(&unit, resource, steps).await?;
+            // an upsert found no record, and yet another request stored its key before it could
+            let lost = upserts.iter().zip(&rows).any(|(upsert, row)| *upsert && lost_a_race(row));
+            if left == 0 || !lost {
                 return self.settle(unit, rows).await;
             }
             unit.undo().await?;
         }
-        let unit = cx.begin_for([resource.shape()]).await?;
-        let rows = self.attempt(&unit, resource).await?;
-        self.settle(unit, rows).await
     }
 
     async fn settle(&self, unit: Unit<'_>, rows: Vec<Row>) -> Result<Vec<Row>> {
@@ -90,28 +93,26 @@ impl Batch {
         unit.commit().await?;
         Ok(rows)
     }
+}
 
-    async fn attempt(&self, unit: &Unit<'_>, resource: &dyn Resource) -> Result<Vec<Row>> {
-        let (mut rows, mut slice) = (Vec::with_capacity(self.steps.len()), Vec::with_capacity(self.steps.len()));
-        for (index, step) in self.steps.iter().enumerate() {
-            match step {
-                Ok(step) => match step.unconditional(unit.cx) {
-                    Some(refused) => rows.push((index, Err(refused))),
-                    None => slice.push((index, step.clone())),
-                },
-                Err(violations) => rows.push((index, Err(Error::Invalid(violations.clone())))),
-            }
+async fn attempt(
+    unit: &Unit<'_>,
+    resource: &dyn Resource,
+    steps: Vec<Result<Step, Vec<Violation>>>,
+) -> Result<Vec<Row>> {
+    let (mut rows, mut slice) = (Vec::with_capacity(steps.len()), Vec::with_capacity(steps.len()));
+    for (index, step) in steps.into_iter().enumerate() {
+        match step {
+            Ok(step) => match step.unconditional(unit.cx) {
+                Some(refused) => rows.push((index, Err(refused))),
+                None => slice.push((index, step)),
+            },
+            Err(violations) => rows.push((index, Err(Error::Invalid(violations)))),
         }
-        rows.extend(write(unit, resource, slice).await?);
-        rows.sort_by_key(|(index, _)| *index);
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
-
-    /// An upsert found no record, and yet another request stored its key before it could.
-    fn lost_a_race(&self, rows: &[Row]) -> bool {
-        let upsert = |step: &Result<Step, _>| step.as_ref().is_ok_and(|step| step.op == Op::Upsert);
-        self.steps.iter().zip(rows).any(|(step, row)| upsert(step) && lost_a_race(row))
-    }
+    rows.extend(write(unit, resource, slice).await?);
+    rows.sort_by_key(|(index, _)| *index);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
 fn lost_a_race(row: &Row) -> bool {
