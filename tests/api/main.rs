@@ -53,6 +53,7 @@ mod statements;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
+mod teams;
 mod tenant;
 mod uploads;
 mod values;
