@@ -38,6 +38,7 @@ mod one_time;
 mod openapi;
 mod pages;
 mod past;
+mod pipelines;
 mod plans;
 mod query;
 mod queue;
