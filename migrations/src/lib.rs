@@ -29,6 +29,7 @@ mod m20261126_000010_slim_intervals;
 mod m20261126_000020_definitions;
 mod m20261126_000030_job_rights;
 mod m20261126_000040_answer_without_request;
+mod m20261126_000050_one_membership;
 pub mod table;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -69,6 +70,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000020_definitions::Migration),
             Box::new(m20261126_000030_job_rights::Migration),
             Box::new(m20261126_000040_answer_without_request::Migration),
+            Box::new(m20261126_000050_one_membership::Migration),
         ]
     }
 }

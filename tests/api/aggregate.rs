@@ -299,6 +299,12 @@ fn budgets_names_and_spans_of_an_aggregate_are_kept() {
                 "query_too_expensive",
             ),
             (json!({"measures": [{"fn": "count"}, {"fn": "count"}]}), "/measures/1", "duplicate"),
+            (json!({"measures": [{"fn": "count", "as": "kind"}], "group_by": ["kind"]}), "/measures/0", "duplicate"),
+            (
+                json!({"measures": [{"fn": "count", "as": "period"}], "time_grain": {"field": "created_at", "grain": "day", "from": "2026-01-01", "to": "2026-01-02"}}),
+                "/measures/0",
+                "duplicate",
+            ),
             (json!({"measures": count, "group_by": ["name", "name"]}), "/group_by/1", "invalid_value"),
             (
                 json!({"measures": count, "group_by": ["id", "name", "kind", "owner_id", "grade"]}),

@@ -105,6 +105,39 @@ async fn rewritten(server: &TestServer, admin: &Caller, made: &Answer, disk: &st
 }
 
 #[test]
+fn the_total_follows_the_lines_until_it_is_given_and_a_line_keeps_its_price() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let (account, disk) = (account(&admin).await, product(&admin, "disk", "100.00", "60.00").await);
+        let priced = |quantity: i64, price: &str| json!([{"quantity": quantity, "unit_price": usd(price)}]);
+        let made = order(&admin, &account, "1", priced(2, "100.00")).await.expect(201);
+        let here = format!("/v1/orders/{}", made.id());
+        let change = async |data: Json| admin.patch(&here, data).await.expect(200).json;
+        for (nothing, n) in [(json!([]), 1), (Json::Null, 2)] {
+            let empty = change(json!({"lines": nothing})).await;
+            assert_eq!((&empty["lines"], &empty["amount"]), (&Json::Null, &Json::Null));
+            let again = change(json!({"lines": priced(n, "1.00")})).await;
+            assert_eq!(again["amount"], usd(&format!("{n}.00")));
+        }
+        let unpriced = change(json!({"lines": [{"description": "Delivery", "quantity": 1}]})).await;
+        assert_eq!(unpriced["amount"], Json::Null, "what has no price is worth nothing");
+
+        let first = change(json!({"lines": [{"product_id": disk, "quantity": 1}]})).await;
+        admin.patch(&format!("/v1/products/{disk}"), json!({"price": usd("120.00")})).await.expect(200);
+        let line = |quantity: i64| json!([{"id": first["lines"][0]["id"], "product_id": disk, "quantity": quantity}]);
+        let more = change(json!({"lines": line(2)})).await;
+        assert_eq!((&more["lines"][0]["unit_price"], &more["amount"]), (&usd("100.00"), &usd("200.00")));
+        assert_eq!(change(json!({"lines": line(2)})).await["version"], more["version"], "the same again is no change");
+
+        let given = change(json!({"lines": line(3), "amount": usd("200.00")})).await;
+        assert_eq!(given["amount"], usd("200.00"), "what is given stays, though the lines came to it before");
+        assert_eq!(change(json!({"lines": line(4)})).await["amount"], usd("200.00"));
+        assert_eq!(change(json!({"amount": null})).await["amount"], usd("400.00"), "until it is taken back");
+        assert_eq!(change(json!({"lines": line(5)})).await["amount"], usd("500.00"));
+    });
+}
+
+#[test]
 fn every_wrong_line_is_named_at_its_place_and_nothing_is_written() {
     on_both(|server| async move {
         let admin = server.as_admin().await;

@@ -38,6 +38,7 @@ mod one_time;
 mod openapi;
 mod pages;
 mod past;
+mod pipelines;
 mod plans;
 mod query;
 mod queue;
@@ -53,6 +54,7 @@ mod statements;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
+mod teams;
 mod tenant;
 mod uploads;
 mod values;

@@ -113,6 +113,20 @@ fn the_server_serves_it_with_a_reader_that_loads_nothing_from_elsewhere() {
     });
 }
 
+#[test]
+fn the_filters_that_are_shown_are_filters() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let document = document();
+        let text = document["components"]["parameters"]["filter"]["description"].as_str().unwrap();
+        let shown: Vec<_> = text.split('`').filter(|part| part.contains('"')).collect();
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        for (kind, filter) in ["opportunities", "accounts"].into_iter().zip(shown) {
+            admin.list(&format!("/v1/{kind}"), &[("filter", filter)]).await.expect(200);
+        }
+    });
+}
+
 /// Every operation of the document, with ids of the first tenant's records, as the second tenant's admin: nothing is
 /// found, nothing is changed.
 #[test]

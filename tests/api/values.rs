@@ -93,3 +93,68 @@ fn amounts_have_the_decimals_of_their_currency() {
         assert!(left.data().is_empty());
     });
 }
+
+#[test]
+fn a_number_is_found_by_what_was_printed_of_it() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let pipeline = admin.post("/v1/pipelines", json!({"name": "Sales"})).await.expect(201);
+        for (n, chance) in [90.333_333_333_333_33, 33.333_333_333_333_336, 66.666_666_666_666_67, 0.1, 0.000_01, 100.0]
+            .into_iter()
+            .enumerate()
+        {
+            let name = format!("Stage {n}");
+            let stage = json!({"name": name, "pipeline_id": pipeline.id(), "probability": chance});
+            let printed = admin.post("/v1/stages", stage).await.expect(201).json["probability"].clone();
+            assert_eq!(printed, json!(chance));
+            for (text, json) in [("=", "eq"), ("<=", "lte"), (">=", "gte")] {
+                let filter = format!("name = \"{name}\" AND probability {text} {printed}");
+                let listed = admin.list("/v1/stages", &[("filter", &filter)]).await.expect(200);
+                assert_eq!(listed.data().len(), 1, "{filter}");
+                let wanted = json!({"field": "probability", "op": json, "value": printed});
+                let both = json!({"and": [{"field": "name", "op": "eq", "value": name}, wanted]});
+                let found = admin.post("/v1/stages/search", json!({"where": both})).await.expect(200);
+                assert_eq!(found.data().len(), 1, "{both}");
+                let having = json!({"field": "most", "op": json, "value": printed});
+                let most = json!({"where": {"field": "name", "op": "eq", "value": name}, "having": having,
+                                  "measures": [{"fn": "max", "field": "probability", "as": "most"}]});
+                let groups = admin.post("/v1/stages/aggregate", most.clone()).await.expect(200);
+                assert_eq!(groups.data().len(), 1, "{most}");
+            }
+        }
+    });
+}
+
+#[test]
+fn numbers_in_json_read_back_as_they_were_answered_from_both_databases() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let field = json!({"kind": "account", "name": "size", "type": "number", "filterable": true});
+        admin.post("/v1/custom-fields", field).await.expect(201);
+        for (written, read) in [
+            ("5", "5.0"),
+            ("0.1", "0.1"),
+            ("-0.0", "0.0"),
+            ("1e15", "1000000000000000.0"),
+            ("1e16", "10000000000000000"),
+            ("-1e17", "-100000000000000000"),
+            ("1.2345678901234567e19", "12345678901234567000"),
+            ("1e20", "1e+20"),
+            ("1.5e300", "1.5e+300"),
+            ("1e-7", "1e-7"),
+        ] {
+            let body = format!(r#"{{"name": "Acme", "custom": {{"size": {written}}}}}"#);
+            let body: Json = serde_json::from_str(&body).unwrap();
+            let made = admin.post("/v1/accounts", body.clone()).await.expect(201);
+            let text = String::from_utf8_lossy(&made.bytes);
+            assert!(text.contains(&format!(r#""size":{read}}}"#)), "{written}: {text}");
+            let here = format!("/v1/accounts/{}", made.id());
+            assert_eq!(admin.get(&here).await.expect(200).bytes, made.bytes, "{written}");
+            assert_eq!(admin.patch(&here, body).await.expect(200).bytes, made.bytes, "{written} is no change");
+        }
+        let bounded = json!({"kind": "account", "name": "bounded", "type": "number", "validation": {"max": 1e16}});
+        let made = admin.post("/v1/custom-fields", bounded).await.expect(201);
+        let here = format!("/v1/custom-fields/{}", made.id());
+        assert_eq!(admin.get(&here).await.expect(200).bytes, made.bytes, "so do numbers within a document");
+    });
+}

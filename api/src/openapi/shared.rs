@@ -31,7 +31,7 @@ pub(super) fn parameters() -> Json {
     let text = || json!({"type": "string"});
     json!({
         "filter": query("filter", text(), "Which records: comparisons joined by `AND`, `OR`, `NOT`, such as \
-            `amount >= 1000 AND (stage.outcome = \"won\" OR owner_id = me())`. Parentheses are required where `AND` and \
+            `amount >= 1000 AND (stage.kind = \"won\" OR owner_id = me())`. Parentheses are required where `AND` and \
             `OR` meet; dots lead over relations, `any(contacts, title : \"CEO\")` to what refers to the record. Values may \
             be `me()`, `IN my_team()`, `now()-30d` or `today()+1w`."),
         "sort": query("sort", text(), "Fields in order of weight, `-` for descending: `-created_at,name`, `custom.budget`. \

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::custom::CUSTOM;
 use crate::{
     error::{Code, Violation},
-    values::{Country, Currency, Email, Money, Phone, Url},
+    values::{Country, Currency, Email, Money, Phone, Url, normal},
 };
 
 /// One field of a kind, stored in one column, or two for money.
@@ -135,7 +135,7 @@ impl Field {
             FieldType::Choices(words) => self.chosen(value.as_array().ok_or_else(wrong)?, words)?,
             FieldType::Boolean => value.as_bool().map(Json::from).ok_or_else(wrong)?,
             FieldType::Integer => self.ranged(value.as_i64().ok_or_else(wrong)?)?,
-            FieldType::Number => self.bounded(value.as_f64().filter(|n| n.is_finite()).ok_or_else(wrong)?)?.into(),
+            FieldType::Number => normal(self.bounded(value.as_f64().filter(|n| n.is_finite()).ok_or_else(wrong)?)?),
             FieldType::Date => parsed(date(text()?).map(|day| day.to_string()))?,
             FieldType::Instant => parsed(instant(text()?).map(print_instant))?,
             FieldType::Json => self.documented(value)?,
@@ -218,7 +218,7 @@ impl Field {
                 let place = format!("{}{}", self.name, error.instance_path());
                 Err(Violation::field(&place, Code::InvalidValue, error.to_string()))
             }
-            None => Ok(value.clone()),
+            None => Ok(kept(value)),
         }
     }
 
@@ -275,6 +275,16 @@ impl FieldType {
             Self::Instant => "an RFC 3339 instant in a string, 2026-01-31T09:30:00.000Z",
             Self::Json => "a JSON value",
         }
+    }
+}
+
+/// A JSON value with its numbers as they come back.
+fn kept(value: &Json) -> Json {
+    match value {
+        Json::Number(number) => number.as_f64().filter(|_| number.is_f64()).map_or_else(|| value.clone(), normal),
+        Json::Array(items) => items.iter().map(kept).collect(),
+        Json::Object(members) => members.iter().map(|(name, value)| (name.clone(), kept(value))).collect(),
+        other => other.clone(),
     }
 }
 

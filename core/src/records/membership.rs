@@ -1,5 +1,11 @@
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use sea_orm::entity::prelude::*;
+use sea_orm::{
+    ConnectionTrait, QueryResult,
+    entity::prelude::*,
+    sea_query::{Alias, ExprTrait, Query},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
@@ -8,7 +14,7 @@ use super::rules;
 use crate::{
     context::Unit,
     engine::{Record, Saved, Scope},
-    error::{Result, Violation},
+    error::{Code, Result, Violation},
 };
 
 /// What a member is in the team. Leads and managers reach the records of the team and of those below it.
@@ -66,15 +72,56 @@ impl Record for Entity {
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("role", "member")];
 
     fn example() -> Json {
-        json!({"role": "member", "from_at": "2026-01-01T00:00:00.000Z"})
+        json!({"role": "member", "from_at": "2026-01-01T00:00:00.000Z", "to_at": "2027-01-01T00:00:00.000Z"})
     }
 
     fn check(after: &Model) -> Vec<Violation> {
         rules::ordered(("from_at", after.from_at), ("to_at", after.to_at)).into_iter().collect()
     }
 
+    /// Whoever ends a membership ends what it gave: nobody is in a team twice at a time. One statement for the slice; a
+    /// partial unique index holds it against others.
+    async fn check_rows(unit: &Unit<'_>, slice: &mut [(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
+        let place = |member: &Model| (member.to_at, member.deleted_at, member.user_id, member.team_id);
+        let opened = slice.iter().enumerate().filter(|(_, (before, after))| {
+            let moved = before.as_ref().is_none_or(|before| place(before) != place(after));
+            moved && after.to_at.is_none() && after.deleted_at.is_none()
+        });
+        let opened: Vec<_> = opened.map(|(at, (_, after))| (at, after)).collect();
+        if opened.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut members = current(unit, opened.iter().map(|(_, after)| after.user_id)).await?;
+        let mut broken = Vec::new();
+        for (at, after) in opened {
+            let holder = *members.entry((after.user_id, after.team_id)).or_insert(after.id);
+            if holder != after.id {
+                let detail = format!("is in the team already: end membership {holder} first");
+                broken.push((at, Violation::field("user_id", Code::Duplicate, detail)));
+            }
+        }
+        Ok(broken)
+    }
+
     async fn effects(unit: &Unit<'_>, _saved: &[Saved<Model>]) -> Result<()> {
         unit.changes_access();
         Ok(())
     }
+}
+
+/// The memberships of these users that have no end, by user and team.
+async fn current(unit: &Unit<'_>, users: impl Iterator<Item = Uuid>) -> Result<HashMap<(Uuid, Uuid), Uuid>> {
+    let col = |name: &'static str| Expr::col(Alias::new(name));
+    let select = Query::select()
+        .columns(["user_id", "team_id", "id"].map(Alias::new))
+        .from(Alias::new(Entity::NAME))
+        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
+        .and_where(col("deleted_at").is_null())
+        .and_where(col("to_at").is_null())
+        .and_where(col("user_id").is_in(users))
+        .take();
+    let rows = unit.txn.query_all(&select).await?.into_iter();
+    let member =
+        |row: QueryResult| Ok(((row.try_get_by_index(0)?, row.try_get_by_index(1)?), row.try_get_by_index(2)?));
+    rows.map(member).collect()
 }

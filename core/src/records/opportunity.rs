@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
 
-use super::{rules, stage};
+use super::{pipeline, rules, stage};
 use crate::{
     context::Unit,
     engine::{Interval, Move, Record, Saved, Scope, load, move_intervals},
@@ -125,6 +125,14 @@ impl Record for Entity {
         let ids =
             slice.iter().flat_map(|(before, after)| [before.as_ref().map(|deal| deal.stage_id), Some(after.stage_id)]);
         let stages = load::<stage::Entity>(unit, ids.flatten().collect()).await?;
+        let entered = |before: Option<&Model>, stage: &stage::Model| {
+            let kept = before.is_some_and(|before| before.pipeline_id == Some(stage.pipeline_id));
+            !kept && !unit.history && !unit.server
+        };
+        let into = slice.iter().filter_map(|(before, after)| {
+            stages.get(&after.stage_id).filter(|stage| entered(before.as_ref(), stage)).map(|stage| stage.pipeline_id)
+        });
+        let pipelines = load::<pipeline::Entity>(unit, into.collect()).await?;
         let mut broken = Vec::new();
         for (at, (before, after)) in slice.iter_mut().enumerate() {
             // A stage that is not there is reported as a reference.
@@ -132,6 +140,11 @@ impl Record for Entity {
             if *after.pipeline_id.get_or_insert(stage.pipeline_id) != stage.pipeline_id {
                 let detail = format!("the stage belongs to pipeline {}", stage.pipeline_id);
                 broken.push((at, Violation::field("pipeline_id", Code::InvalidValue, detail)));
+            }
+            let closed = pipelines.get(&stage.pipeline_id).filter(|pipeline| !pipeline.active);
+            if let Some(pipeline) = closed.filter(|_| entered(before.as_ref(), stage)) {
+                let detail = format!("pipeline {} takes no more opportunities", pipeline.name);
+                broken.push((at, Violation::field("stage_id", Code::InvalidState, detail)));
             }
             let was = before.as_ref().and_then(|before| Some((before.closed_at, stages.get(&before.stage_id)?.kind)));
             broken.extend(closing(unit, was, stage.kind, after).map(|violation| (at, violation)));

@@ -89,8 +89,15 @@ impl Record for Entity {
     }
 
     fn prepare(_unit: &Unit<'_>, before: Option<&Model>, given: &Map<String, Json>, after: &mut Model) {
-        if before.is_none() && !given.contains_key("state") && after.placed_on.is_some() {
-            after.state = State::Placed;
+        let Some(before) = before else {
+            if !given.contains_key("state") && after.placed_on.is_some() {
+                after.state = State::Placed;
+            }
+            return;
+        };
+        // A total that was the sum of the lines is so again: left empty, it is added up.
+        if !given.contains_key("amount") && before.lines != after.lines && amount(before) == sum(before) {
+            set_amount(after, None);
         }
     }
 
@@ -105,19 +112,23 @@ impl Record for Entity {
     }
 
     async fn check_rows(unit: &Unit<'_>, slice: &mut [(Option<Model>, Model)]) -> Result<Vec<(usize, Violation)>> {
-        let changed = |(before, after): &&(Option<Model>, Model)| {
-            after.lines.is_some() && before.as_ref().is_none_or(|before| before.lines != after.lines)
-        };
-        let ids: Vec<_> =
-            slice.iter().filter(changed).flat_map(|(_, after)| totals::products(after.lines.as_ref())).collect();
+        let changed = |before: Option<&Model>, after: &Model| before.is_none_or(|before| before.lines != after.lines);
+        let ids: Vec<_> = slice
+            .iter()
+            .filter(|(before, after)| changed(before.as_ref(), after))
+            .flat_map(|(_, after)| totals::products(after.lines.as_ref()))
+            .collect();
         let products = if ids.is_empty() { HashMap::new() } else { load::<product::Entity>(unit, ids).await? };
         let mut broken = Vec::new();
         for (at, (before, after)) in slice.iter_mut().enumerate() {
-            let same = before.as_ref().is_some_and(|before| before.lines == after.lines);
-            let Some(lines) = after.lines.as_mut().filter(|_| !same) else { continue };
-            let was = before.as_ref().and_then(|before| before.lines.as_ref());
-            match totals::complete(lines, was, &products) {
-                Ok(total) => add_up(before.as_ref(), after, total),
+            let before = before.as_ref();
+            if !changed(before, after) && after.amount_minor.is_some() {
+                continue;
+            }
+            let was = before.and_then(|before| before.lines.as_ref());
+            match totals::complete(after.lines.as_mut(), was, &products) {
+                Ok(total) if after.amount_minor.is_none() => set_amount(after, total),
+                Ok(_) => {}
                 Err(violations) => broken.extend(violations.into_iter().map(|violation| (at, violation))),
             }
         }
@@ -125,20 +136,16 @@ impl Record for Entity {
     }
 }
 
-/// The total follows the lines, unless it was given: now, or before as something else than their sum.
-fn add_up(before: Option<&Model>, after: &mut Model, total: Option<totals::Amount>) {
-    let amount = |order: &Model| order.amount_minor.zip(order.amount_currency.clone());
-    let derived = match before {
-        None => after.amount_minor.is_none(),
-        Some(before) => amount(before) == amount(after) && (amount(before).is_none() || amount(before) == sum(before)),
-    };
-    if derived && let Some((minor, currency)) = total {
-        (after.amount_minor, after.amount_currency) = (Some(minor), Some(currency));
-    }
+fn amount(order: &Model) -> Option<totals::Amount> {
+    order.amount_minor.zip(order.amount_currency.clone())
+}
+
+fn set_amount(order: &mut Model, amount: Option<totals::Amount>) {
+    (order.amount_minor, order.amount_currency) = amount.unzip();
 }
 
 /// What the lines of a stored order come to.
 fn sum(order: &Model) -> Option<totals::Amount> {
-    let mut lines = order.lines.clone()?;
-    totals::complete(&mut lines, order.lines.as_ref(), &HashMap::new()).ok().flatten()
+    let mut lines = order.lines.clone();
+    totals::complete(lines.as_mut(), order.lines.as_ref(), &HashMap::new()).ok().flatten()
 }

@@ -29,7 +29,7 @@ pub struct Model {
     pub name: String,
     /// Its place among the pipelines, smallest first.
     pub position: i64,
-    /// May take new opportunities.
+    /// Takes opportunities. Otherwise none is made in it or moved into it, but for imported history; those in it stay.
     pub active: bool,
     /// The tenant's own fields.
     #[schema(value_type = Option<Object>)]

@@ -46,7 +46,7 @@ pub struct Model {
     pub cost_minor: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub cost_currency: Option<String>,
-    /// May still be sold.
+    /// Still sold, for those who choose among products: what is written may name others, because it may have happened before.
     pub active: bool,
     /// The tenant's own fields.
     #[schema(value_type = Option<Object>)]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::product;
 use crate::{
     error::{Code, Violation},
-    values::decimal,
+    values::{decimal, exact},
 };
 
 /// Minor units and their currency.
@@ -21,13 +21,12 @@ pub(super) fn products(lines: Option<&Json>) -> impl Iterator<Item = Uuid> {
     lines.filter_map(|line| line.get("product_id")?.as_str()?.parse().ok())
 }
 
-/// Completes the lines (price and cost of the product where the line is new, its amount) and adds them up; `None` for lines
-/// without prices.
+/// Completes the lines (price, cost, amount) and adds them up; `None` for lines without prices.
 ///
 /// # Errors
 /// Currencies that differ, amounts too large, at their places.
 pub(super) fn complete(
-    lines: &mut Json,
+    lines: Option<&mut Json>,
     before: Option<&Json>,
     products: &HashMap<Uuid, product::Model>,
 ) -> Result<Option<Amount>, Vec<Violation>> {
@@ -38,7 +37,7 @@ pub(super) fn complete(
         .filter_map(|line| Some((line.get("id")?.as_str()?, line)))
         .collect();
     let (mut total, mut currencies, mut broken) = (0_i64, HashSet::new(), Vec::new());
-    for (n, line) in lines.as_array_mut().into_iter().flatten().enumerate() {
+    for (n, line) in lines.and_then(Json::as_array_mut).into_iter().flatten().enumerate() {
         price(line, &old, products);
         let amount = match amount(line) {
             Ok(amount) => amount,
@@ -62,31 +61,31 @@ pub(super) fn complete(
     if broken.is_empty() { Ok(currencies.into_iter().next().map(|currency| (total, currency))) } else { Err(broken) }
 }
 
-/// A line that was there keeps its cost; a new one takes that of its product, and its price where it brings none.
+/// What a line does not bring: price and cost of the line that was there, else of its product. A line that was there takes no
+/// cost of today.
 fn price(line: &mut Json, old: &HashMap<&str, &Json>, products: &HashMap<Uuid, product::Model>) {
     let text = |line: &Json, name: &str| line.get(name).and_then(Json::as_str).map(str::to_owned);
     let product = text(line, "product_id");
     let known = text(line, "id").and_then(|id| old.get(id.as_str()).copied());
-    if let Some(known) = known.filter(|known| text(known, "product_id") == product) {
-        if let Some(cost) = known.get("unit_cost").cloned() {
-            put(line, "unit_cost", cost);
+    let known = known.filter(|known| text(known, "product_id") == product);
+    let product = product.and_then(|id| products.get(&id.parse().ok()?));
+    let cost = product.filter(|_| known.is_none()).map(|product| (product.cost_minor, &product.cost_currency));
+    let price = product.map(|product| (product.price_minor, &product.price_currency));
+    for (name, of_product) in [("unit_price", price), ("unit_cost", cost)] {
+        if line.get(name).is_some() {
+            continue;
         }
-        return;
-    }
-    let Some(product) = product.and_then(|id| products.get(&id.parse().ok()?)) else { return };
-    let amount = |minor: Option<i64>, currency: &Option<String>| minor.zip(currency.clone());
-    if line.get("unit_cost").is_none() {
-        set(line, "unit_cost", amount(product.cost_minor, &product.cost_currency).as_ref());
-    }
-    if line.get("unit_price").is_none() {
-        set(line, "unit_price", amount(product.price_minor, &product.price_currency).as_ref());
+        match known.and_then(|known| known.get(name)) {
+            Some(kept) => put(line, name, kept.clone()),
+            None => set(line, name, of_product.and_then(|(minor, currency)| minor.zip(currency.clone())).as_ref()),
+        }
     }
 }
 
 /// Quantity by price less discount, half a unit of the currency rounded away from zero.
 fn amount(line: &Json) -> Result<Option<Amount>, String> {
     let too_large = || "comes to more than can be stored".to_owned();
-    let number = |name: &str| line.get(name).and_then(Json::as_f64).and_then(|n| Decimal::try_from(n).ok());
+    let number = |name: &str| line.get(name).and_then(Json::as_f64).and_then(exact);
     let Some(price) = line.get("unit_price") else { return Ok(None) };
     let part = |name: &str| price.get(name).and_then(Json::as_str).unwrap_or_default();
     let Ok(money) = crate::values::Money::parse(part("amount"), part("currency")) else { return Ok(None) };

@@ -3,10 +3,12 @@
 
 mod currency;
 mod money;
+mod number;
 mod reach;
 mod text;
 
 pub use currency::{Currency, digits, unusual_digits};
 pub use money::{Money, decimal};
+pub use number::{double, exact, normal};
 pub use reach::{Address, Handles, OptOut, OptOuts, OtherEmail, OtherEmails, OtherPhone, OtherPhones, Skills};
 pub use text::{Country, Email, Phone, Url};

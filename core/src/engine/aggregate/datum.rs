@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     engine::{bytes::put, print_instant, read_cell},
     error::{Error, Result},
-    values::{decimal, digits},
+    values::{decimal, digits, exact},
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +61,7 @@ impl Datum {
     pub fn decimal(&self) -> Option<Decimal> {
         match self {
             Self::Integer(n) => Some((*n).into()),
-            Self::Number(n) => Decimal::try_from(*n).ok(),
+            Self::Number(n) => exact(*n),
             Self::Decimal(n) => Some(*n),
             Self::Money { minor, currency } => Some(Decimal::new(*minor, digits(currency).into())),
             _ => None,

@@ -23,6 +23,8 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: u64 = 200;
+/// What a sort calls the periods of a time grain.
+const PERIOD: &str = "period";
 
 /// The body of the request.
 #[derive(Debug, Deserialize)]
@@ -102,7 +104,7 @@ impl Plan {
         reader.narrow(shape, query.r#where.as_ref());
         let periods = query.time_grain.as_ref().and_then(|grain| reader.periods(grain));
         let mut keys = reader.keys(&query.group_by);
-        let measures = reader.measures(&query.measures, &mut keys);
+        let measures = reader.measures(query, &mut keys);
         let having = query.having.as_ref().and_then(|having| reader.having(&measures, having));
         let sort = reader.sort(query, &keys, &measures);
         let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
@@ -193,7 +195,8 @@ impl Reader<'_> {
         keys
     }
 
-    fn measures(&mut self, wanted: &[NewMeasure], keys: &mut Vec<Key>) -> Vec<Measure> {
+    fn measures(&mut self, query: &AggregateQuery, keys: &mut Vec<Key>) -> Vec<Measure> {
+        let wanted = &query.measures;
         if wanted.is_empty() || wanted.len() > MAX_MEASURES {
             let code = if wanted.is_empty() { Code::Required } else { Code::QueryTooExpensive };
             self.note("/measures", code, format!("has 1 to {MAX_MEASURES} measures"));
@@ -211,8 +214,9 @@ impl Reader<'_> {
                 let detail = "must be a name of lower case letters, digits and `_`, 60 at most";
                 self.note(&format!("{pointer}/as"), Code::InvalidValue, detail);
             }
-            if measures.iter().any(|measure| measure.name == name) {
-                let detail = format!("`{name}` is the name of another measure; say `as`");
+            let group = keys.iter().any(|key| key.name == name) || (query.time_grain.is_some() && name == PERIOD);
+            if group || measures.iter().any(|measure| measure.name == name) {
+                let detail = format!("`{name}` is the name of another measure or group; say `as`");
                 self.note(&pointer, Code::Duplicate, detail);
             }
             let currency = source.as_ref().and_then(|source| source.currency.clone());
@@ -256,7 +260,7 @@ impl Reader<'_> {
 
     /// As asked, then by period and keys, so that groups have one order.
     fn sort(&mut self, query: &AggregateQuery, keys: &[Key], measures: &[Measure]) -> Vec<(Column, bool)> {
-        let period = query.time_grain.as_ref().map(|_| ("period", Column::Period));
+        let period = query.time_grain.as_ref().map(|_| (PERIOD, Column::Period));
         let own = keys.iter().enumerate().map(|(i, key)| (key.name.as_str(), Column::Key(i)));
         let all: Vec<_> = period.into_iter().chain(own).collect();
         let values = measures.iter().enumerate().map(|(i, measure)| (measure.name.as_str(), Column::Measure(i)));

@@ -9,6 +9,7 @@ use super::{Any, At, Call, Check, Filter, Function, Literal, MAX_DEPTH, Offset, 
 use crate::{
     engine::date,
     error::{Code, Violation, unknown},
+    values::{double, exact},
 };
 
 const JUNCTIONS: [&str; 4] = ["and", "or", "not", "any"];
@@ -255,11 +256,9 @@ impl<'de> Deserialize<'de> for Filter {
 /// JSON numbers. One that a double cannot hold exactly is written as a string, which money fields take as well.
 pub(super) fn number<S: Serializer>(number: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
     let number = number.normalize();
-    match (number.to_i64().filter(|_| number.is_integer()), number.to_f64()) {
+    match (number.to_i64().filter(|_| number.is_integer()), double(&number)) {
         (Some(whole), _) => serializer.serialize_i64(whole),
-        (None, Some(double)) if Decimal::try_from(double).is_ok_and(|d| d == number) => {
-            serializer.serialize_f64(double)
-        }
+        (None, Some(double)) if exact(double) == Some(number) => serializer.serialize_f64(double),
         _ => serializer.collect_str(&number),
     }
 }

@@ -8,7 +8,7 @@ use super::{Literal, call::Asked};
 use crate::{
     engine::{FieldType, date, field::choose, instant},
     error::Code,
-    values::{Country, Currency, Email, Phone},
+    values::{Country, Currency, Email, Phone, double},
 };
 
 /// What is wrong with a condition; the compiler adds the place.
@@ -54,7 +54,7 @@ pub(crate) fn bind(asked: Asked<'_>, kind: &FieldType, literal: &Literal) -> Res
 fn bind_number(kind: &FieldType, number: &Decimal) -> Option<Value> {
     match kind {
         FieldType::Integer if number.is_integer() => number.to_i64().map(Into::into),
-        FieldType::Number => number.to_f64().map(Into::into),
+        FieldType::Number => double(number).map(Into::into),
         _ => None,
     }
 }
