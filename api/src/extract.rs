@@ -21,7 +21,7 @@ use ripen_core::{
     access::Verb,
     context::Context,
     engine::Resource,
-    error::{Code, Error, Violation, unknown},
+    error::{Code, Error, VIOLATIONS, Violation, unknown},
     idempotency::Attempt,
 };
 use tokio::sync::OnceCell;
@@ -235,7 +235,7 @@ impl Parameters {
         }
         let refuse =
             |given: &String| Violation::parameter(given, Code::UnknownParameter, unknown("parameter", given, names));
-        Err(Error::Malformed(self.0.keys().map(refuse).collect()))
+        Err(Error::Malformed(self.0.keys().take(VIOLATIONS).map(refuse).collect()))
     }
 }
 

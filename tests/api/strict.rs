@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::{
     hostile::talk,
@@ -122,5 +122,78 @@ fn a_tag_tells_apart_what_a_record_looks_like() {
         let stale = clerk.request("PATCH", &here).header("If-Match", narrow.header("etag"));
         clerk.send(stale.json(&json!({"name": "Acme Inc"}))).await.expect(412);
         assert_eq!(changed.json["version"], 3);
+    });
+}
+
+fn names(n: usize) -> Vec<String> {
+    (0..n).map(|n| format!("n{n}")).collect()
+}
+
+/// An object of strange members.
+fn members(n: usize, value: &str) -> Json {
+    names(n).into_iter().map(|name| (name, json!(value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// Requests with as much wrong as their bodies have room for.
+fn endless() -> Vec<(&'static str, &'static str, Json)> {
+    let many = members(20_000, "none");
+    let nested = json!({"or": vec![json!({"or": vec![json!({"or": vec![1; 40]}); 40]}); 40]});
+    let nulls = json!({"field": "name", "op": "in", "value": vec![json!(null); 1000]});
+    let role = json!({"key": "x", "name": "X", "rights": names(20_000)});
+    let fields = json!({"key": "x", "name": "X", "rights": ["account:read"], "fields": {"account": many}});
+    let own = |more: Json| {
+        let mut field = json!({"kind": "account", "name": "budget", "type": "number"});
+        field.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        field
+    };
+    let references = json!({"name": vec![json!({"$ref": "a.id"}); 20_000]});
+    let composite = json!({"operations": [{"op": "create", "kind": "account", "data": references}]});
+    let batch = json!({"atomic": true, "operations": vec![members(100, "x"); 1000]});
+    let search = |question: Json| ("POST", "/v1/accounts/search", question);
+    vec![
+        search(json!({"where": {"or": vec![1; 100_000]}})),
+        search(json!({"where": nested})),
+        search(json!({"where": {"and": [many]}})),
+        search(json!({"where": nulls})),
+        search(json!({"sort": names(20_000)})),
+        search(json!({"fields": names(1000)})),
+        search(json!({"expand": names(1000)})),
+        ("POST", "/v1/accounts/aggregate", json!({"measures": [{"fn": "count"}], "sort": names(20_000)})),
+        ("POST", "/v1/accounts", many.clone()),
+        ("POST", "/v1/accounts", json!({"name": "Acme", "custom": many})),
+        ("POST", "/v1/orders", json!({"lines": [many]})),
+        ("POST", "/v1/orders", json!({"lines": vec![json!({"x": 1}); 500]})),
+        ("POST", "/v1/accounts/batch", many.clone()),
+        ("POST", "/v1/accounts/batch", batch),
+        ("POST", "/v1/composite", composite),
+        ("POST", "/v1/accounts/mass-update", json!({"where": "id IS NOT NULL", "data": many})),
+        ("PATCH", "/v1/tenant", many.clone()),
+        ("POST", "/v1/roles", role),
+        ("POST", "/v1/roles", fields),
+        ("POST", "/v1/custom-fields", own(json!({"validation": many}))),
+        ("POST", "/v1/custom-fields", own(json!({"label": members(20_000, "")}))),
+    ]
+}
+
+#[test]
+fn however_much_is_wrong_no_more_is_told_than_anybody_mends() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        for (n, (method, path, body)) in endless().into_iter().enumerate() {
+            let refused = admin.send(admin.request(method, path).json(&body)).await;
+            let told = refused.errors().len();
+            assert!([400, 422].contains(&refused.status) && (20..=40).contains(&told), "{n} {path}: {told}");
+            assert!(refused.bytes.len() < 30_000, "{n} {path}: {} bytes", refused.bytes.len());
+        }
+        let long = "x".repeat(900_000);
+        let refused = admin.post("/v1/accounts", json!({"name": "Acme", &long: 1})).await.expect(422);
+        assert_eq!(refused.errors(), [(&*format!("/{long}"), "unknown_field")]);
+        let deep = "owner.".repeat(150_000) + "name";
+        for member in ["fields", "expand"] {
+            let refused = admin.post("/v1/accounts/search", json!({member: [deep]})).await.expect(400);
+            assert_eq!(refused.errors(), [(&*format!("/{member}"), "unknown_field")], "users have no owner");
+            let refused = admin.post("/v1/accounts/search", json!({member: names(1001)})).await.expect(400);
+            assert_eq!(refused.errors(), [(&*format!("/{member}"), "query_too_expensive")]);
+        }
     });
 }
