@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     hostile::talk,
+    imports::{errors, imported, post},
     openapi::{document, operations},
     roles::someone,
     support::{Answer, PASSWORD, on_both},
@@ -195,5 +196,72 @@ fn however_much_is_wrong_no_more_is_told_than_anybody_mends() {
             let refused = admin.post("/v1/accounts/search", json!({member: names(1001)})).await.expect(400);
             assert_eq!(refused.errors(), [(&*format!("/{member}"), "query_too_expensive")]);
         }
+    });
+}
+
+#[test]
+fn a_text_with_a_nul_character_is_refused_wherever_it_comes_from() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let nul = "a\u{0}b";
+        let operation = json!({"op": "create", "data": {"name": "Acme", "billing_address": {"street": nul}}});
+        for (method, path, body) in [
+            ("POST", "/v1/accounts", json!({"name": "Acme", "billing_address": {"street": nul}})),
+            ("POST", "/v1/accounts", json!({"name": "Acme", nul: 1})),
+            ("POST", "/v1/accounts/batch", json!({"operations": [operation]})),
+            ("PATCH", "/v1/tenant", json!({"name": nul})),
+            ("POST", "/v1/api-keys", json!({"name": nul, "scopes": ["*:read"]})),
+            ("POST", "/v1/plugin-runs", json!({"installation": nul, "mode": "apply"})),
+            ("POST", "/v1/installations", json!({"key": "x", "plugin": nul, "kind": "scorer", "subject": "account"})),
+            ("POST", "/v1/auth/login", json!({"tenant": nul, "email": nul, "password": PASSWORD})),
+        ] {
+            let refused = admin.send(admin.request(method, path).json(&body)).await.expect(400);
+            assert_eq!(
+                (refused.problem(), refused.errors()),
+                ("invalid_value", vec![("body", "invalid_value")]),
+                "{path}"
+            );
+            assert!(refused.json["detail"].as_str().unwrap().contains("line 1 column"), "{}", refused.json);
+        }
+        for name in ["filter", "sort", "cursor", "search"] {
+            let refused = admin.get(&format!("/v1/accounts?{name}=a%00")).await.expect(400);
+            assert_eq!(refused.errors(), [(name, "invalid_parameter")]);
+        }
+        for (method, path) in [("POST", "/activate"), ("POST", "/pause"), ("PATCH", ""), ("GET", "")] {
+            let request = admin.request(method, &format!("/v1/installations/a%00{path}"));
+            let request = if method == "PATCH" { request.json(&json!({"config": {}})) } else { request };
+            assert_eq!(admin.send(request).await.expect(404).problem(), "not_found", "{method} {path}");
+        }
+    });
+}
+
+#[test]
+fn of_a_file_a_row_with_a_nul_character_is_refused_alone() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let mapping = json!({"name": {"column": "name"}, "billing_address": {"column": "address"}});
+        let csv = json!({"kind": "account", "mapping": mapping});
+        let ndjson = json!({"kind": "account", "format": "ndjson", "mapping": mapping});
+        let lines = r#"{"name": "One", "address": {"street": "a\u0000b"}}
+{"name": "T\u0000wo"}
+{"name": "Three", "address": {"street": "\\u0000"}}
+"#;
+        for (spec, file, refused) in [
+            (
+                &csv,
+                "name,address\nO\0ne,\nTwo,\"{\"\"street\"\": \"\"a\\u0000b\"\"}\"\nThree,\n",
+                [(2, "unreadable_row"), (3, "invalid_value")],
+            ),
+            (&ndjson, lines, [(1, "invalid_value"), (2, "unreadable_row")]),
+        ] {
+            let (result, place) = imported(&admin, spec, file).await;
+            assert_eq!((&result["created"], &result["failed"]), (&json!(1), &json!(2)), "{result}");
+            let told = errors(&admin, &place).await;
+            let told: Vec<_> =
+                told.iter().map(|e| (e["line"].as_i64().unwrap(), e["code"].as_str().unwrap())).collect();
+            assert_eq!(told, refused);
+        }
+        let header = post(&admin, &csv, "name,address,x\0\nOne,,\n").await.expect(422);
+        assert_eq!(header.errors(), [("/file", "unreadable_file")]);
     });
 }
