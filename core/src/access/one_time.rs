@@ -210,14 +210,14 @@ async fn activate(unit: &Unit<'_>, user: Uuid) -> Result<()> {
     Ok(())
 }
 
-struct Person {
+pub(super) struct Person {
     state: State,
     name: String,
     email: String,
 }
 
 /// A user who is not deleted, where it is wanted locked until the transaction ends.
-async fn person(cx: &Context, db: &impl ConnectionTrait, user: Uuid, lock: bool) -> Result<Option<Person>> {
+pub(super) async fn person(cx: &Context, db: &impl ConnectionTrait, user: Uuid, lock: bool) -> Result<Option<Person>> {
     let lock = if lock && cx.backend() == DbBackend::Postgres { " for update" } else { "" };
     let sql = format!(
         "select state, name, email from \"user\" where tenant_id = $1 and id = $2 and deleted_at is null{lock}"
