@@ -46,9 +46,10 @@ pub struct Server {
     pub workers: usize,
     /// Seconds from the signal to stop until no new connection is taken, for load balancers to see `/readyz` change.
     pub drain_s: u64,
-    /// Seconds that open requests then have to finish.
+    /// Seconds that jobs then have to put themselves back, and after them open requests to finish.
     pub stop_s: u64,
-    /// Networks of proxies whose `X-Forwarded-For` tells where a request comes from: `["10.0.0.0/8"]`.
+    /// Networks of proxies whose `X-Forwarded-For` tells where a request comes from: `["10.0.0.0/8"]`; in the environment
+    /// with commas between.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -205,6 +206,7 @@ impl Config {
     /// The file cannot be read, a key is unknown (with the nearest known), or a value has the wrong type.
     pub fn load(file: Option<PathBuf>) -> Result<Self, ConfigError> {
         let environment = Environment::with_prefix("RIPEN").prefix_separator("__").separator("__").try_parsing(true);
+        let environment = environment.list_separator(",").with_list_parse_key("server.trusted_proxies");
         let mut sources = config::Config::builder();
         if let Some(file) = file {
             sources = sources.add_source(File::from(file).format(FileFormat::Toml));

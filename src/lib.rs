@@ -61,6 +61,8 @@ pub struct Server {
     http: Http,
     runner: RunnerHandle,
     drain: Duration,
+    /// For jobs to put themselves back.
+    patience: Duration,
 }
 
 /// Builds the world and serves it: what `ripen serve` and the tests start.
@@ -97,7 +99,8 @@ pub fn serve(config: &Config, world: Arc<World>) -> Result<Server, StartError> {
     works.extend(mass::works());
     works.push(Arc::new(Erase));
     let runner = spawn_runner(world.clone(), works);
-    Ok(Server { world, http, runner, drain: Duration::from_secs(config.server.drain_s) })
+    let [drain, patience] = [config.server.drain_s, config.server.stop_s].map(Duration::from_secs);
+    Ok(Server { world, http, runner, drain, patience })
 }
 
 /// Everything one process shares, over a database whose tables are those of this release.
@@ -241,7 +244,9 @@ impl Server {
         tokio::time::sleep(self.drain).await;
         // Jobs first: a connection that a worker of the HTTP server opened dies with the worker, and a job that has it then
         // could not put itself back.
-        self.runner.stop().await;
+        if tokio::time::timeout(self.patience, self.runner.stop()).await.is_err() {
+            tracing::warn!("a job is in the middle of something; it is taken up again once its lease runs out");
+        }
         self.http.stop().await
     }
 

@@ -58,7 +58,10 @@ impl Mailer for Smtp {
     async fn send(&self, mail: Mail) -> Result<()> {
         let broken =
             |source: Box<dyn std::error::Error + Send + Sync>| Error::internal("a letter can be written", source);
-        let address = mail.to.parse().map_err(|source: lettre::address::AddressError| broken(source.into()))?;
+        let address = mail.to.parse().map_err(|source: lettre::address::AddressError| {
+            let detail = format!("the address `{}` takes no letters: {source}; change it first", mail.to);
+            Error::conflict(Code::InvalidState, detail)
+        })?;
         let letter = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(Some(mail.name).filter(|name| !name.is_empty()), address))

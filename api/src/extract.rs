@@ -21,7 +21,7 @@ use ripen_core::{
     access::Verb,
     context::Context,
     engine::Resource,
-    error::{Code, Error, Violation, unknown},
+    error::{Code, Error, VIOLATIONS, Violation, unknown},
     idempotency::Attempt,
 };
 use tokio::sync::OnceCell;
@@ -219,6 +219,25 @@ impl FromRequest for Id {
     }
 }
 
+/// The record's id or key in the path: a text that the database is asked for.
+pub struct Name(pub String);
+
+impl FromRequest for Name {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (caller, text) = (Caller::from_request(request, payload), request.match_info().query("id").to_owned());
+        Box::pin(async move {
+            caller.await?; // as for an id
+            if text.contains('\0') {
+                return Err(Error::NotFound { what: format!("a record with the id or key `{text}`") }.into());
+            }
+            Ok(Self(text))
+        })
+    }
+}
+
 /// The query parameters. The only way to them is [`Parameters::take`], which refuses the unknown.
 pub struct Parameters(BTreeMap<String, String>);
 
@@ -234,7 +253,7 @@ impl Parameters {
         }
         let refuse =
             |given: &String| Violation::parameter(given, Code::UnknownParameter, unknown("parameter", given, names));
-        Err(Error::Malformed(self.0.keys().map(refuse).collect()))
+        Err(Error::Malformed(self.0.keys().take(VIOLATIONS).map(refuse).collect()))
     }
 }
 
@@ -255,6 +274,9 @@ fn parameters(text: &str) -> Result<Parameters, Error> {
     for (name, value) in pairs.into_inner() {
         if parameters.contains_key(&name) {
             return Err(Error::malformed(&name, Code::InvalidParameter, "the parameter comes twice"));
+        }
+        if value.contains('\0') {
+            return Err(Error::malformed(&name, Code::InvalidParameter, "must not contain a NUL character"));
         }
         parameters.insert(name, value);
     }

@@ -1,5 +1,5 @@
-//! JSON as callers may send it: no key twice, no deeper than the limit. Anything else would be read differently by
-//! different readers.
+//! JSON as callers may send it: no key twice, no deeper than the limit, no NUL in any text. Anything else would be read
+//! differently by different readers, and stored by one database alone.
 
 use std::fmt;
 
@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json};
 pub const DEPTH: usize = 64;
 
 const TOO_DEEP: &str = "nested deeper than";
+const NUL: &str = "a text has a NUL character";
 
 /// # Errors
 /// `Malformed` with line and column.
@@ -19,7 +20,9 @@ pub fn parse(bytes: &[u8]) -> Result<Json, Error> {
     let value = Strict { left: DEPTH }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| {
         let text = error.to_string();
-        let code = if text.starts_with(TOO_DEEP) { Code::JsonTooDeep } else { Code::MalformedJson };
+        let known = [(TOO_DEEP, Code::JsonTooDeep), (NUL, Code::InvalidValue)];
+        let known = known.into_iter().find(|(beginning, _)| text.starts_with(beginning));
+        let code = known.map_or(Code::MalformedJson, |(_, code)| code);
         Error::malformed("body", code, text)
     })
 }
@@ -67,11 +70,12 @@ impl<'de> Visitor<'de> for Strict {
         Ok(value.into())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(value.into())
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Json, E> {
+        plain(value).map(Json::from)
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Json, E> {
+        plain(&value)?;
         Ok(value.into())
     }
 
@@ -92,6 +96,7 @@ impl<'de> Visitor<'de> for Strict {
         let inner = self.deeper()?;
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
+            plain(&key)?;
             if object.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("the key `{key}` comes twice")));
             }
@@ -100,6 +105,10 @@ impl<'de> Visitor<'de> for Strict {
         }
         Ok(object.into())
     }
+}
+
+fn plain<E: serde::de::Error>(text: &str) -> Result<&str, E> {
+    if text.contains('\0') { Err(E::custom(NUL)) } else { Ok(text) }
 }
 
 #[cfg(test)]
@@ -127,6 +136,8 @@ mod tests {
         assert_eq!(refused(r#"{"a":1} {}"#), Code::MalformedJson);
         assert_eq!(refused(""), Code::MalformedJson);
         assert_eq!(refused("{\"a\":\"\u{1}\"}"), Code::MalformedJson);
+        assert_eq!(refused(r#"{"a":["b\u0000"]}"#), Code::InvalidValue);
+        assert_eq!(refused(r#"{"a\u0000":1}"#), Code::InvalidValue);
     }
 
     #[test]

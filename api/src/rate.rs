@@ -23,7 +23,7 @@ const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Seconds of a quota.
 const WINDOW: i64 = 60;
-const SECOND: i64 = 1_000_000;
+const SECOND: i64 = 1_000_000_000;
 /// Tenants and tokens that are remembered; one that is forgotten begins anew.
 const REMEMBERED: u64 = 200_000;
 
@@ -66,25 +66,28 @@ impl Rates {
         Self { quotas, whole_at, hash: RandomState::new() }
     }
 
-    /// Counts one request.
+    /// Counts one request: for the token, and for the tenant where the token may ask. What is refused to one token is not
+    /// taken from the others of its tenant.
     pub fn count(&self, tenant: Uuid, token: &str, now: DateTime<Utc>) -> Vec<Quota> {
-        let now = now.timestamp_micros();
-        let keys = [
-            ("tenant", self.quotas.tenant, Key::Tenant(tenant)),
-            ("token", self.quotas.token, Key::Token(self.hash.hash_one(token))),
-        ];
-        let limited = keys.into_iter().filter(|(_, most, _)| *most > 0);
-        limited.map(|(name, most, key)| self.take(name, most.into(), key, now)).collect()
+        let now = now.timestamp_nanos_opt().unwrap_or_default();
+        let limited = |most: u32| Some(i64::from(most)).filter(|most| *most > 0);
+        let key = Key::Token(self.hash.hash_one(token));
+        let of_token = limited(self.quotas.token).map(|most| self.take("token", most, key, now, 1));
+        let cost = i64::from(!of_token.is_some_and(|quota| quota.refused));
+        let of_tenant =
+            limited(self.quotas.tenant).map(|most| self.take("tenant", most, Key::Tenant(tenant), now, cost));
+        of_tenant.into_iter().chain(of_token).collect()
     }
 
-    fn take(&self, name: &'static str, most: i64, key: Key, now: i64) -> Quota {
+    /// Takes `cost` requests of the quota, if it has them.
+    fn take(&self, name: &'static str, most: i64, key: Key, now: i64, cost: i64) -> Quota {
         let whole_at = self.whole_at.get_with(key, || Arc::new(AtomicI64::new(0)));
         let (window, each) = (WINDOW * SECOND, WINDOW * SECOND / most);
         let mut refused = false;
         let mut next = |stored: i64| {
             let from = stored.clamp(now, now + window); // a clock that was set back owes nobody more than a window
-            refused = from + each > now + window;
-            if refused { from } else { from + each }
+            refused = from + cost * each > now + window;
+            if refused { from } else { from + cost * each }
         };
         let mut stored = whole_at.load(Ordering::Relaxed);
         let after = loop {

@@ -11,6 +11,17 @@ mod code;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Violations that are told of one request, or of one operation of many: whoever mends these is told of the others then. A
+/// body has room for half a million, which are not even looked for.
+pub const VIOLATIONS: usize = 20;
+/// Bytes of a name that a near one is looked for: those of ours are shorter by far, and the search takes their product.
+const LONGEST_NAME: usize = 200;
+
+/// Whether no more is told than what is known to be wrong already.
+pub fn enough(broken: &[Violation]) -> bool {
+    broken.len() >= VIOLATIONS
+}
+
 /// One thing wrong with one place of a request.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Violation {
@@ -139,6 +150,7 @@ fn list(violations: &[Violation]) -> String {
 pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()
+        .filter(|_| given.len() <= LONGEST_NAME)
         .map(|name| (strsim::jaro_winkler(given, name), name))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| y.cmp(x)))

@@ -33,8 +33,7 @@ pub(super) async fn run(args: Args, mut config: Config) -> Outcome {
         return serve::end(server).await;
     }
     invite(&format!("http://{}", server.address()), password.as_deref());
-    serve::until_told().await?;
-    serve::end(server).await
+    serve::until_told(server).await
 }
 
 /// Where to look, how to get in, and three lines to try.

@@ -31,9 +31,27 @@ pub(super) async fn run(args: Args, config: Config) -> Outcome {
     }
     let server = build(&config, Outside::real()).await?;
     tracing::info!(address = %server.address(), "serving");
-    until_told().await?;
+    until_told(server).await
+}
+
+/// Serves until the process is told to end, and finishes what is open; told once more, it ends at once.
+pub(super) async fn until_told(server: Server) -> Outcome {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut told = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    told().await;
     tracing::info!("stopping");
-    end(server).await
+    tokio::select! {
+        ended = end(server) => ended,
+        () = told() => {
+            tracing::warn!("ending at once: what was under way is undone or taken up by the next start");
+            Ok(())
+        }
+    }
 }
 
 /// Stops the server. An SQLite database is one file then, without a log of writes beside it, and can be copied as it is.
@@ -46,16 +64,6 @@ pub(super) async fn end(server: Server) -> Outcome {
         } else {
             tracing::warn!("a connection is still in use; the next start puts its log of writes in order");
         }
-    }
-    Ok(())
-}
-
-/// Returns when the process is told to end.
-pub(super) async fn until_told() -> std::io::Result<()> {
-    let (mut end, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = end.recv() => {}
-        _ = interrupt.recv() => {}
     }
     Ok(())
 }

@@ -125,6 +125,25 @@ fn what_is_no_key_opens_nothing_and_only_hashes_are_stored() {
     });
 }
 
+#[test]
+fn keys_that_are_made_at_once_are_counted_one_by_one() {
+    on_both(|server| async move {
+        let rep = server.as_person(Person::Rep).await;
+        for _ in 0..97 {
+            key(&rep, json!(["account:read"])).await.expect(201);
+        }
+        let mut makers = tokio::task::JoinSet::new();
+        for _ in 0..12 {
+            let rep = rep.clone();
+            makers.spawn(async move { key(&rep, json!(["account:read"])).await.status });
+        }
+        let mut answers = makers.join_all().await;
+        answers.sort_unstable();
+        assert_eq!(answers, [vec![201; 3], vec![409; 9]].concat());
+        assert_eq!(rep.get(KEYS).await.expect(200).data().len(), 100);
+    });
+}
+
 /// Not by the library that the product hashes with.
 fn sha_256(bytes: &[u8]) -> Vec<u8> {
     let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;

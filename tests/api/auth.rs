@@ -60,7 +60,7 @@ fn whatever_is_wrong_the_answer_is_the_same() {
             ("acme", "nobody@acme.example", PASSWORD),
             ("nowhere", rep, PASSWORD),
             ("globex", rep, PASSWORD),
-            ("acme\u{0}", rep, PASSWORD),
+            ("acme\u{1}", rep, PASSWORD),
             ("", "", ""),
         ];
         let mut bodies = Vec::new();

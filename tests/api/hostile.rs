@@ -29,7 +29,7 @@ fn bodies_that_are_no_exact_json_are_refused_and_leave_nothing() {
             (400, "json_too_deep", deep),
             (400, "wrong_type", "[]".to_owned()),
             (413, "body_too_large", format!("{{\"name\": \"{}\"}}", "a".repeat(1 << 20))),
-            (422, "validation_failed", r#"{"name": "a\u0000b"}"#.to_owned()),
+            (400, "invalid_value", r#"{"name": "a\u0000b"}"#.to_owned()),
             (422, "validation_failed", format!("{{\"name\": \"{}\"}}", "a".repeat(301))),
             (422, "validation_failed", r#"{"name": "a", "employees": 1e300}"#.to_owned()),
             (422, "validation_failed", r#"{"name": "a", "employees": 99999999999999999999}"#.to_owned()),

@@ -24,9 +24,12 @@ fn a_tenant_and_a_token_have_so_many_requests_a_minute_and_every_answer_tells_wh
         let over = admin.get("/v1/accounts").await.expect(429);
         assert_eq!((over.problem(), over.header("retry-after")), ("too_many_requests", "20"));
         assert!(over.header("ratelimit").ends_with("\"token\";r=0;t=60"), "{}", over.header("ratelimit"));
-        rep.get("/v1/accounts").await.expect(200);
-        rep.get("/v1/accounts").await.expect(200);
-        let all = rep.get("/v1/accounts").await.expect(429);
+        assert!(over.header("ratelimit").starts_with("\"tenant\";r=3;"), "{}", over.header("ratelimit"));
+        for _ in 0..3 {
+            admin.get("/v1/accounts").await.expect(429);
+            rep.get("/v1/accounts").await.expect(200);
+        }
+        let all = server.as_person(Person::Manager).await.get("/v1/accounts").await.expect(429);
         assert!(all.json["detail"].as_str().unwrap().contains("tenant"), "{}", all.json);
         let stranger = server.as_person(Person::Stranger).await;
         stranger.get("/v1/accounts").await.expect(200);
@@ -37,6 +40,21 @@ fn a_tenant_and_a_token_have_so_many_requests_a_minute_and_every_answer_tells_wh
         admin.get("/v1/accounts").await.expect(429);
         server.clock.advance(TimeDelta::seconds(60));
         admin.get("/v1/accounts").await.expect(200);
+        server.end().await;
+    });
+}
+
+#[test]
+fn a_quota_may_be_as_large_as_its_setting() {
+    prepare(Db::Sqlite);
+    block_on(async {
+        let server = TestServer::with(Db::Sqlite, |config| {
+            config.limits.tenant_per_minute = u32::MAX;
+            config.limits.token_per_minute = 100_000_000;
+        });
+        let server = server.await;
+        let answer = server.as_admin().await.get("/v1/accounts").await.expect(200);
+        assert!(answer.header("ratelimit").ends_with("\"token\";r=99999999;t=1"), "{}", answer.header("ratelimit"));
         server.end().await;
     });
 }
@@ -54,6 +72,7 @@ fn every_limit_is_told_as_the_settings_and_the_code_have_it() {
             ("/bodies/batch_bytes", json!(8 << 20)),
             ("/bodies/plugin_bytes", json!(24 << 20)),
             ("/lists/page", json!(200)),
+            ("/lists/names", json!(1000)),
             ("/filters/nodes", json!(50)),
             ("/filters/depth", json!(8)),
             ("/filters/values", json!(200)),

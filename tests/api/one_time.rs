@@ -1,10 +1,12 @@
 //! Invitations and password resets by one-time token.
 
+use std::sync::mpsc::{Receiver, channel};
+
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 
-use crate::support::{Answer, Caller, Person, TestServer, block_on, databases, on_both, prepare};
+use crate::support::{Answer, Caller, Db, Person, TestServer, block_on, databases, on_both, prepare};
 
 const NEW: &str = "seven blue plums";
 
@@ -106,6 +108,8 @@ fn the_users_state_decides_what_they_may_be_given() {
         for path in [format!("{rep}/invite"), format!("{new}/reset-password")] {
             assert_eq!(admin.post(&path, json!({})).await.expect(409).problem(), "invalid_state", "{path}");
         }
+        let put = admin.request("PUT", &format!("{new}/password")).json(&json!({"password": NEW}));
+        assert_eq!(admin.send(put).await.expect(409).problem(), "invalid_state", "it would not let them in");
         admin.patch(&rep, json!({"state": "suspended"})).await.expect(200);
         for path in [format!("{rep}/invite"), format!("{rep}/reset-password")] {
             assert_eq!(admin.post(&path, json!({})).await.expect(409).problem(), "invalid_state", "{path}");
@@ -159,7 +163,7 @@ fn guessing_tokens_gets_slower_and_only_hashes_are_stored() {
         assert_eq!(hash.len(), 32);
         assert!(!token(&reset).as_bytes().windows(32).any(|part| part == hash));
         let cut = &token(&reset)[1..];
-        for guess in [cut, "", "\u{0}", "x".repeat(9000).as_str()] {
+        for guess in [cut, "", "\u{1}", "x".repeat(9000).as_str()] {
             let refused = redeem(&server, guess, NEW).await.expect(401);
             assert_eq!(refused.problem(), "invalid_token");
             assert!(guess.len() < 9 || !refused.json.to_string().contains(guess), "the answer repeats the token");
@@ -174,11 +178,11 @@ fn guessing_tokens_gets_slower_and_only_hashes_are_stored() {
     });
 }
 
-/// A mail server that takes every letter, and answers with what it took.
-fn mail_server() -> (u16, std::sync::mpsc::Receiver<String>) {
+/// A mail server that answers with every letter, and takes it then, or once it is told to.
+fn mail_server(held: Option<Receiver<()>>) -> (u16, Receiver<String>) {
     use std::io::{BufRead as _, BufReader, Write as _};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let (port, (sender, letters)) = (listener.local_addr().unwrap().port(), std::sync::mpsc::channel());
+    let (port, (sender, letters)) = (listener.local_addr().unwrap().port(), channel());
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let mut to = stream.try_clone().unwrap();
@@ -190,6 +194,9 @@ fn mail_server() -> (u16, std::sync::mpsc::Receiver<String>) {
                     "." if inside => {
                         inside = false;
                         sender.send(std::mem::take(&mut letter)).unwrap();
+                        if let Some(held) = &held {
+                            held.recv().unwrap();
+                        }
                         say("250 taken");
                     }
                     _ if inside => letter.push_str(&(line + "\n")),
@@ -206,18 +213,22 @@ fn mail_server() -> (u16, std::sync::mpsc::Receiver<String>) {
     (port, letters)
 }
 
+async fn mailing(db: Db, port: u16) -> TestServer {
+    let settings = |config: &mut ripen::Config| {
+        config.mail.url = Some(format!("smtp://127.0.0.1:{port}"));
+        config.mail.from = Some("Ripen <crm@acme.example>".to_owned());
+        config.mail.link = Some("https://crm.acme.example/password#{token}".to_owned());
+    };
+    TestServer::with(db, settings).await
+}
+
 #[test]
 fn where_there_is_a_mail_server_the_token_goes_to_the_user_and_to_nobody_else() {
     for db in databases() {
         prepare(db);
         block_on(async {
-            let (port, letters) = mail_server();
-            let server = TestServer::with(db, |config| {
-                config.mail.url = Some(format!("smtp://127.0.0.1:{port}"));
-                config.mail.from = Some("Ripen <crm@acme.example>".to_owned());
-                config.mail.link = Some("https://crm.acme.example/password#{token}".to_owned());
-            });
-            let server = server.await;
+            let (port, letters) = mail_server(None);
+            let server = mailing(db, port).await;
             let admin = server.as_admin().await;
             let user = invited(&admin).await;
             let invitation = admin.post(&format!("{user}/invite"), json!({})).await.expect(200);
@@ -234,6 +245,38 @@ fn where_there_is_a_mail_server_the_token_goes_to_the_user_and_to_nobody_else() 
             let (_, rest) = text.split_once("https://crm.acme.example/password#").unwrap();
             redeem(&server, rest.split_whitespace().next().unwrap(), NEW).await.expect(204);
             log_in(&server, "new@acme.example", NEW).await.expect(200);
+            server.end().await;
+        });
+    }
+}
+
+#[test]
+fn a_letter_to_an_address_that_was_changed_meanwhile_opens_nothing() {
+    for db in databases() {
+        prepare(db);
+        block_on(async {
+            let (go, held) = channel();
+            let (port, letters) = mail_server(Some(held));
+            let server = mailing(db, port).await;
+            let (admin, user) = (server.as_admin().await, path_of(&server, Person::Rep).await);
+            let (path, asks) = (format!("{user}/reset-password"), admin.clone());
+            let asked = tokio::spawn(async move { asks.post(&path, json!({})).await });
+            let letter = letters.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+            admin.patch(&user, json!({"email": "moved@acme.example"})).await.expect(200);
+            go.send(()).unwrap();
+            assert_eq!(asked.await.unwrap().expect(409).problem(), "conflict");
+            let text = letter.replace("=\n", "").replace("=3D", "=");
+            let (_, rest) = text.split_once("https://crm.acme.example/password#").unwrap();
+            redeem(&server, rest.split_whitespace().next().unwrap(), NEW).await.expect(401);
+            go.send(()).unwrap();
+            let again = admin.post(&format!("{user}/reset-password"), json!({})).await.expect(200);
+            assert_eq!(again.json["mailed_to"], "moved@acme.example");
+            // as an earlier release took it
+            let store = &server.world().store;
+            let sql = "update \"user\" set email = 'ann..b@acme.example' where email = 'moved@acme.example'";
+            store.write.execute_unprepared(sql).await.unwrap();
+            let refused = admin.post(&format!("{user}/reset-password"), json!({})).await.expect(409);
+            assert_eq!(refused.problem(), "invalid_state");
             server.end().await;
         });
     }

@@ -350,7 +350,12 @@ fn an_explanation_names_rows_and_fields_and_is_for_admins_about_their_own() {
     on_both(|server| async move {
         let admin = server.as_admin().await;
         let rows = json!({"default": "own", "kinds": {"account": {"where": "country = \"DE\""}}});
-        let fields = json!({"account": {"phone": "none", "grade": "read"}});
+        for name in ["budget", "margin"] {
+            let field = json!({"kind": "account", "name": name, "type": "number"});
+            admin.post("/v1/custom-fields", field).await.expect(201);
+        }
+        let own = json!({"phone": "none", "grade": "read", "custom.budget": "read", "custom.margin": "none"});
+        let fields = json!({"account": own});
         let dach = json!({"rights": ["account:read", "account:update", "me:read"], "rows": rows, "fields": fields});
         let dach = someone(&server, "dach", dach).await;
         let me = dach.get("/v1/me").await.expect(200).json["user"]["id"].clone();
@@ -359,6 +364,9 @@ fn an_explanation_names_rows_and_fields_and_is_for_admins_about_their_own() {
             ("grade", "read", true, "the role may read it"),
             ("grade", "update", false, "the role may read it, and not write it"),
             ("phone", "read", false, "the role may not read it"),
+            ("custom.budget", "read", true, "the role may read it"),
+            ("custom.budget", "update", false, "the role may read it, and not write it"),
+            ("custom.margin", "read", false, "the role may not read it"),
         ] {
             let question = json!({"user": me, "kind": "account", "field": field, "verb": verb});
             let why = admin.post("/v1/access/explain", question).await.expect(200).json;

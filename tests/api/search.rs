@@ -201,7 +201,7 @@ fn a_filter_in_json_is_refused_at_the_place_that_is_wrong() {
             (json!({"field": "name", "op": "between", "value": ["x"]}), "/where/value", "wrong_type"),
             (json!({"field": "name", "op": "contains", "value": 1}), "/where/value", "wrong_type"),
             (json!({"field": "name..x", "op": "is_null"}), "/where/field", "filter_syntax"),
-            (json!({"field": "name", "op": "eq", "value": "a\u{0}"}), "/where", "invalid_value"),
+            (json!({"field": "name", "op": "eq", "value": "a\u{0}"}), "body", "invalid_value"),
         ] {
             assert_refused(&admin, filter, pointer, code).await;
         }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::{
     hostile::talk,
+    imports::{errors, imported, post},
     openapi::{document, operations},
     roles::someone,
     support::{Answer, PASSWORD, on_both},
@@ -122,5 +123,145 @@ fn a_tag_tells_apart_what_a_record_looks_like() {
         let stale = clerk.request("PATCH", &here).header("If-Match", narrow.header("etag"));
         clerk.send(stale.json(&json!({"name": "Acme Inc"}))).await.expect(412);
         assert_eq!(changed.json["version"], 3);
+    });
+}
+
+fn names(n: usize) -> Vec<String> {
+    (0..n).map(|n| format!("n{n}")).collect()
+}
+
+/// An object of strange members.
+fn members(n: usize, value: &str) -> Json {
+    names(n).into_iter().map(|name| (name, json!(value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// Requests with as much wrong as their bodies have room for.
+fn endless() -> Vec<(&'static str, &'static str, Json)> {
+    let many = members(20_000, "none");
+    let nested = json!({"or": vec![json!({"or": vec![json!({"or": vec![1; 40]}); 40]}); 40]});
+    let nulls = json!({"field": "name", "op": "in", "value": vec![json!(null); 1000]});
+    let role = json!({"key": "x", "name": "X", "rights": names(20_000)});
+    let fields = json!({"key": "x", "name": "X", "rights": ["account:read"], "fields": {"account": many}});
+    let own = |more: Json| {
+        let mut field = json!({"kind": "account", "name": "budget", "type": "number"});
+        field.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        field
+    };
+    let references = json!({"name": vec![json!({"$ref": "a.id"}); 20_000]});
+    let composite = json!({"operations": [{"op": "create", "kind": "account", "data": references}]});
+    let batch = json!({"atomic": true, "operations": vec![members(100, "x"); 1000]});
+    let search = |question: Json| ("POST", "/v1/accounts/search", question);
+    vec![
+        search(json!({"where": {"or": vec![1; 100_000]}})),
+        search(json!({"where": nested})),
+        search(json!({"where": {"and": [many]}})),
+        search(json!({"where": nulls})),
+        search(json!({"sort": names(20_000)})),
+        search(json!({"fields": names(1000)})),
+        search(json!({"expand": names(1000)})),
+        ("POST", "/v1/accounts/aggregate", json!({"measures": [{"fn": "count"}], "sort": names(20_000)})),
+        ("POST", "/v1/accounts", many.clone()),
+        ("POST", "/v1/accounts", json!({"name": "Acme", "custom": many})),
+        ("POST", "/v1/orders", json!({"lines": [many]})),
+        ("POST", "/v1/orders", json!({"lines": vec![json!({"x": 1}); 500]})),
+        ("POST", "/v1/accounts/batch", many.clone()),
+        ("POST", "/v1/accounts/batch", batch),
+        ("POST", "/v1/composite", composite),
+        ("POST", "/v1/accounts/mass-update", json!({"where": "id IS NOT NULL", "data": many})),
+        ("PATCH", "/v1/tenant", many.clone()),
+        ("POST", "/v1/roles", role),
+        ("POST", "/v1/roles", fields),
+        ("POST", "/v1/custom-fields", own(json!({"validation": many}))),
+        ("POST", "/v1/custom-fields", own(json!({"label": members(20_000, "")}))),
+    ]
+}
+
+#[test]
+fn however_much_is_wrong_no_more_is_told_than_anybody_mends() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        for (n, (method, path, body)) in endless().into_iter().enumerate() {
+            let refused = admin.send(admin.request(method, path).json(&body)).await;
+            let told = refused.errors().len();
+            assert!([400, 422].contains(&refused.status) && (20..=40).contains(&told), "{n} {path}: {told}");
+            assert!(refused.bytes.len() < 30_000, "{n} {path}: {} bytes", refused.bytes.len());
+        }
+        let long = "x".repeat(900_000);
+        let refused = admin.post("/v1/accounts", json!({"name": "Acme", &long: 1})).await.expect(422);
+        assert_eq!(refused.errors(), [(&*format!("/{long}"), "unknown_field")]);
+        let deep = "owner.".repeat(150_000) + "name";
+        for member in ["fields", "expand"] {
+            let refused = admin.post("/v1/accounts/search", json!({member: [deep]})).await.expect(400);
+            assert_eq!(refused.errors(), [(&*format!("/{member}"), "unknown_field")], "users have no owner");
+            let refused = admin.post("/v1/accounts/search", json!({member: names(1001)})).await.expect(400);
+            assert_eq!(refused.errors(), [(&*format!("/{member}"), "query_too_expensive")]);
+        }
+    });
+}
+
+#[test]
+fn a_text_with_a_nul_character_is_refused_wherever_it_comes_from() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let nul = "a\u{0}b";
+        let operation = json!({"op": "create", "data": {"name": "Acme", "billing_address": {"street": nul}}});
+        for (method, path, body) in [
+            ("POST", "/v1/accounts", json!({"name": "Acme", "billing_address": {"street": nul}})),
+            ("POST", "/v1/accounts", json!({"name": "Acme", nul: 1})),
+            ("POST", "/v1/accounts/batch", json!({"operations": [operation]})),
+            ("PATCH", "/v1/tenant", json!({"name": nul})),
+            ("POST", "/v1/api-keys", json!({"name": nul, "scopes": ["*:read"]})),
+            ("POST", "/v1/plugin-runs", json!({"installation": nul, "mode": "apply"})),
+            ("POST", "/v1/installations", json!({"key": "x", "plugin": nul, "kind": "scorer", "subject": "account"})),
+            ("POST", "/v1/auth/login", json!({"tenant": nul, "email": nul, "password": PASSWORD})),
+        ] {
+            let refused = admin.send(admin.request(method, path).json(&body)).await.expect(400);
+            assert_eq!(
+                (refused.problem(), refused.errors()),
+                ("invalid_value", vec![("body", "invalid_value")]),
+                "{path}"
+            );
+            assert!(refused.json["detail"].as_str().unwrap().contains("line 1 column"), "{}", refused.json);
+        }
+        for name in ["filter", "sort", "cursor", "search"] {
+            let refused = admin.get(&format!("/v1/accounts?{name}=a%00")).await.expect(400);
+            assert_eq!(refused.errors(), [(name, "invalid_parameter")]);
+        }
+        for (method, path) in [("POST", "/activate"), ("POST", "/pause"), ("PATCH", ""), ("GET", "")] {
+            let request = admin.request(method, &format!("/v1/installations/a%00{path}"));
+            let request = if method == "PATCH" { request.json(&json!({"config": {}})) } else { request };
+            assert_eq!(admin.send(request).await.expect(404).problem(), "not_found", "{method} {path}");
+        }
+    });
+}
+
+#[test]
+fn of_a_file_a_row_with_a_nul_character_is_refused_alone() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let mapping = json!({"name": {"column": "name"}, "billing_address": {"column": "address"}});
+        let csv = json!({"kind": "account", "mapping": mapping});
+        let ndjson = json!({"kind": "account", "format": "ndjson", "mapping": mapping});
+        let lines = r#"{"name": "One", "address": {"street": "a\u0000b"}}
+{"name": "T\u0000wo"}
+{"name": "Three", "address": {"street": "\\u0000"}}
+"#;
+        for (spec, file, refused) in [
+            (
+                &csv,
+                "name,address\nO\0ne,\nTwo,\"{\"\"street\"\": \"\"a\\u0000b\"\"}\"\nThree,\n",
+                [(2, "unreadable_row"), (3, "invalid_value")],
+            ),
+            (&ndjson, lines, [(1, "invalid_value"), (2, "unreadable_row")]),
+        ] {
+            let (result, place) = imported(&admin, spec, file).await;
+            assert_eq!((&result["created"], &result["failed"]), (&json!(1), &json!(2)), "{result}");
+            let told = errors(&admin, &place).await;
+            let told: Vec<_> =
+                told.iter().map(|e| (e["line"].as_i64().unwrap(), e["code"].as_str().unwrap())).collect();
+            assert_eq!(told, refused);
+        }
+        let header = post(&admin, &csv, "name,address,x\0\nOne,,\n").await.expect(422);
+        assert_eq!(header.errors(), [("/file", "unreadable_file")]);
     });
 }

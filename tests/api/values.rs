@@ -158,3 +158,43 @@ fn numbers_in_json_read_back_as_they_were_answered_from_both_databases() {
         assert_eq!(admin.get(&here).await.expect(200).bytes, made.bytes, "so do numbers within a document");
     });
 }
+
+#[test]
+fn an_address_is_one_that_letters_can_be_sent_to() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let person = |email: &str| json!({"last_name": "Jones", "email": email});
+        let long = |local: usize, label: usize| format!("{}@{}.example", "a".repeat(local), "b".repeat(label));
+        for right in [
+            "Ann.O'Brien+crm@acme.example",
+            "!#$%&'*-/=?^_`{|}~@acme.example",
+            "アン@例え.example",
+            "a@xn--r8jz45g.b-c.d2",
+            &long(64, 63),
+        ] {
+            let made = admin.post("/v1/contacts", person(right)).await.expect(201);
+            assert_eq!(made.json["email"], right.to_lowercase());
+        }
+        for wrong in [
+            "ann..b@acme.example",
+            ".ann@acme.example",
+            "ann.@acme.example",
+            "ann:x@acme.example",
+            "ann[1]@acme.example",
+            "\"ann\"@acme.example",
+            "ann@b@acme.example",
+            "ann b@acme.example",
+            "ann@acme",
+            "ann@acme..example",
+            "ann@-acme.example",
+            "ann@acme_.example",
+            "ann@[10.0.0.1]",
+            "@acme.example",
+            &long(65, 63),
+            &long(64, 64),
+        ] {
+            let refused = admin.post("/v1/contacts", person(wrong)).await.expect(422);
+            assert_eq!(refused.errors(), [("/email", "invalid_value")], "{wrong}");
+        }
+    });
+}

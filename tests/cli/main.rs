@@ -14,9 +14,11 @@ mod support;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value as Json;
@@ -191,4 +193,51 @@ fn mistakes_on_the_command_line_are_named_and_fail() {
     assert!(text(&done.stdout).contains("there is none at"), "{}", text(&done.stdout));
     assert!(!nowhere.exists(), "who looks makes nothing");
     assert_eq!(output(ripen(dir.path()).arg("sing")).status.code(), Some(2));
+}
+
+#[test]
+fn a_list_of_the_settings_can_stand_in_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let migrated =
+        |proxies: &str| output(ripen(dir.path()).arg("migrate").env("RIPEN__SERVER__TRUSTED_PROXIES", proxies));
+    for proxies in ["10.0.0.0/8", "10.0.0.0/8,::1/128"] {
+        let done = migrated(proxies);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    }
+    assert!(!migrated("10.0.0.0/8,nowhere").status.success());
+}
+
+/// A server that ends with the test, and its address.
+fn serving(dir: &Path) -> (Serving, String) {
+    let mut program = ripen(dir)
+        .args(["serve", "--migrate", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let lines = BufReader::new(program.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = |line: String| serde_json::from_str::<Json>(&line).ok()?.get("address")?.as_str().map(str::to_owned);
+    let address = { lines }.find_map(address).expect("the server says where it serves");
+    (Serving { program, lines: Vec::new() }, address)
+}
+
+#[test]
+fn a_server_that_is_told_twice_to_end_ends_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, address) = serving(dir.path());
+    let mut open = TcpStream::connect(&address).unwrap();
+    let head =
+        "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{";
+    open.write_all(head.as_bytes()).unwrap();
+    let tell = || {
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(Command::new("kill").arg(server.program.id().to_string()).status().unwrap().success());
+    };
+    tell();
+    tell(); // it waits for the open request, so it is there to be told
+    let told = Instant::now();
+    while server.program.try_wait().unwrap().is_none() {
+        assert!(told.elapsed() < Duration::from_secs(10), "it waits for the open request");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

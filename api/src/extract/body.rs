@@ -6,7 +6,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::Metho
 use futures::StreamExt;
 use ripen_core::{
     decisions::LARGEST,
-    error::{Code, Error, Violation, nearest},
+    error::{Code, Error, Violation, enough, nearest},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json};
@@ -100,10 +100,7 @@ fn object(value: Json) -> Result<Map<String, Json>, Error> {
     }
 }
 
-/// Violations that are told of one body: each costs another reading of it.
-const VIOLATIONS: usize = 20;
-
-/// Reads the value, or tells everything that is wrong with it: what has been told of is taken out, and the rest read again.
+/// Reads the value, or tells what is wrong with it: what has been told of is taken out, and the rest read again.
 fn typed<T: DeserializeOwned>(mut value: Json) -> Result<T, Error> {
     let mut broken: Vec<Violation> = Vec::new();
     loop {
@@ -118,7 +115,7 @@ fn typed<T: DeserializeOwned>(mut value: Json) -> Result<T, Error> {
         if only_unknown || violation.code != Code::Required {
             broken.push(violation);
         }
-        if !readable || broken.len() == VIOLATIONS {
+        if !readable || enough(&broken) {
             return Err(Error::Invalid(broken));
         }
     }

@@ -5,7 +5,9 @@ use ripen_core::{
     access,
     custom::{define, rules},
     decisions::LARGEST as PLUGIN,
-    engine::{MAX_DEPTH, aggregate, batch, custom::MAX_INDEXED, erase, feed, filter, merge, parts, read, search},
+    engine::{
+        MAX_DEPTH, MAX_NAMES, aggregate, batch, custom::MAX_INDEXED, erase, feed, filter, merge, parts, read, search,
+    },
     idempotency, import,
 };
 use serde_json::{Value as Json, json};
@@ -55,7 +57,7 @@ fn all(app: &App) -> Json {
             "plugin_bytes": PLUGIN,
             "upload_seconds": UPLOAD_TIME.as_secs(),
         },
-        "lists": {"page": read::MAX_LIMIT, "expand_depth": MAX_DEPTH},
+        "lists": {"page": read::MAX_LIMIT, "expand_depth": MAX_DEPTH, "names": MAX_NAMES},
         "searches": {"characters": search::LONGEST, "records_where_fields_are_hidden": search::CANDIDATES},
         "filters": {
             "nodes": filter::MAX_NODES,

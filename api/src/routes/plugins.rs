@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use super::jobs::accepted;
 use crate::{
     Problem,
-    extract::{Body, Caller, Component, NoBody, Parameters},
+    extract::{Body, Caller, Component, Name, NoBody, Parameters},
     precondition::IfMatch,
     resources::record,
 };
@@ -77,13 +77,13 @@ async fn install(caller: Caller, parameters: Parameters, body: Body<NewInstallat
         (status = 428, description = "The tenant requires `If-Match`.")))]
 async fn configure(
     caller: Caller,
-    installation: web::Path<String>,
+    installation: Name,
     parameters: Parameters,
     seen: IfMatch,
     body: Body<Changes>,
 ) -> Answer {
     let [] = parameters.take([])?;
-    let id = decisions::configure(&caller, &installation, seen.version(&caller)?, body.0).await?;
+    let id = decisions::configure(&caller, &installation.0, seen.version(&caller)?, body.0).await?;
     Ok(record(&caller, "installation", id, &mut HttpResponse::Ok()).await?)
 }
 
@@ -94,8 +94,8 @@ async fn configure(
     tag = "installations", params(("id" = String, Path, description = "Id or key.")),
     extensions(("x-right" = json!("installation:update"))),
     responses((status = 200, description = "Active.", body = ref("#/components/schemas/Installation"))))]
-async fn activate(caller: Caller, installation: web::Path<String>, parameters: Parameters, _: NoBody) -> Answer {
-    switch(&caller, &installation, parameters, State::Active).await
+async fn activate(caller: Caller, installation: Name, parameters: Parameters, _: NoBody) -> Answer {
+    switch(&caller, &installation.0, parameters, State::Active).await
 }
 
 /// Pause an installation
@@ -105,8 +105,8 @@ async fn activate(caller: Caller, installation: web::Path<String>, parameters: P
     tag = "installations", params(("id" = String, Path, description = "Id or key.")),
     extensions(("x-right" = json!("installation:update"))),
     responses((status = 200, description = "Paused.", body = ref("#/components/schemas/Installation"))))]
-async fn pause(caller: Caller, installation: web::Path<String>, parameters: Parameters, _: NoBody) -> Answer {
-    switch(&caller, &installation, parameters, State::Paused).await
+async fn pause(caller: Caller, installation: Name, parameters: Parameters, _: NoBody) -> Answer {
+    switch(&caller, &installation.0, parameters, State::Paused).await
 }
 
 async fn switch(cx: &Context, installation: &str, parameters: Parameters, state: State) -> Answer {

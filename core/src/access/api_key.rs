@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Actor, actor_of_user, grants, may_act, secrets::digest, token};
+use super::{Actor, actor_of_user, grants, may_act, one_time, secrets::digest, token};
 use crate::{
     context::{Context, Tenant, World},
     engine::{Registry, instant, print_instant},
@@ -97,12 +97,13 @@ pub async fn create_key(cx: &Context, wish: &KeyWish) -> Result<NewApiKey> {
         return Err(Error::conflict(Code::InvalidState, "a key makes no keys: log in"));
     }
     let expires_at = checked(cx, wish)?;
-    if listed(cx, Some(user)).await?.len() >= MOST {
+    let key = fresh();
+    let unit = cx.begin().await?;
+    one_time::person(cx, &unit.txn, user, true).await?.ok_or_else(token::invalid)?; // keys are made one by one
+    if listed(cx, &unit.txn, Some(user)).await?.len() >= MOST {
         let detail = format!("a user has {MOST} keys at most: remove one");
         return Err(Error::conflict(Code::InvalidState, detail));
     }
-    let key = fresh();
-    let unit = cx.begin().await?;
     let id = cx.new_id();
     let prefix = key.get(..PREFIX.len() + SHOWN).unwrap_or(PREFIX).to_owned();
     let columns =
@@ -166,17 +167,17 @@ pub async fn keys(cx: &Context, everybodys: bool) -> Result<Vec<ApiKey>> {
     may_act(&cx.actor, "api_key:read")?;
     if everybodys {
         may_act(&cx.actor, "api_key:manage")?;
-        return listed(cx, None).await;
+        return listed(cx, &cx.reader(), None).await;
     }
-    listed(cx, Some(cx.actor.user.ok_or_else(token::invalid)?)).await
+    listed(cx, &cx.reader(), Some(cx.actor.user.ok_or_else(token::invalid)?)).await
 }
 
-async fn listed(cx: &Context, user: Option<Uuid>) -> Result<Vec<ApiKey>> {
+async fn listed(cx: &Context, db: &impl ConnectionTrait, user: Option<Uuid>) -> Result<Vec<ApiKey>> {
     let mut select = select(cx.tenant.id);
     if let Some(user) = user {
         select.and_where(Expr::col(Alias::new("user_id")).eq(user));
     }
-    let rows = cx.reader().query_all(select.order_by(Alias::new("id"), Order::Asc)).await?;
+    let rows = db.query_all(select.order_by(Alias::new("id"), Order::Asc)).await?;
     rows.iter().map(shown).collect()
 }
 

@@ -22,6 +22,7 @@ use crate::{
 /// Whose password it is.
 pub(super) struct Person {
     id: Uuid,
+    state: State,
     email: String,
     name: String,
     hash: Option<String>,
@@ -39,13 +40,18 @@ impl Person {
     }
 }
 
-/// Sets the password of any user, and ends all their sessions.
+/// Sets the password of a user, and ends all their sessions.
 ///
 /// # Errors
-/// `Forbidden`; `NotFound`; `Invalid` at `password`.
+/// `Forbidden`; `NotFound`; `invalid_state` where the user is invited: a password alone would not let them in; `Invalid` at
+/// `password`.
 pub async fn set_password(cx: &Context, user: Uuid, password: &Secret) -> Result<()> {
     may_act(&cx.actor, "user:set_password")?;
     let person = person(cx, user).await?.ok_or_else(|| Error::not_found("user", user))?;
+    if person.state == State::Invited {
+        let detail = "the user is invited and chooses a password themselves: POST to `invite`";
+        return Err(Error::conflict(Code::InvalidState, detail));
+    }
     replace(cx, &person, password).await
 }
 
@@ -80,14 +86,14 @@ async fn replace(cx: &Context, person: &Person, password: &Secret) -> Result<()>
 }
 
 pub(super) async fn person(cx: &Context, user: Uuid) -> Result<Option<Person>> {
-    let sql = "select email, name, password_hash from \"user\" as person left join credential \
+    let sql = "select state, email, name, password_hash from \"user\" as person left join credential \
                on credential.tenant_id = person.tenant_id and credential.user_id = person.id \
                where person.tenant_id = $1 and person.id = $2 and person.deleted_at is null";
     let values = [cx.tenant.id.into(), user.into()];
     let row = cx.reader().query_one_raw(Statement::from_sql_and_values(cx.backend(), sql, values)).await?;
     row.map(|row| {
-        let (email, name) = (row.try_get("", "email")?, row.try_get("", "name")?);
-        Ok(Person { id: user, email, name, hash: row.try_get("", "password_hash")? })
+        let (state, email, name) = (row.try_get("", "state")?, row.try_get("", "email")?, row.try_get("", "name")?);
+        Ok(Person { id: user, state, email, name, hash: row.try_get("", "password_hash")? })
     })
     .transpose()
 }
@@ -102,7 +108,7 @@ pub(super) async fn store(unit: &Unit<'_>, user: Uuid, hash: &str) -> Result<()>
 
 /// Tenant, user and password hash of an active user, in one statement whatever is missing.
 pub(super) async fn find(store: &Store, tenant: &str, email: &str) -> Result<Option<(Uuid, Uuid, String)>> {
-    if [tenant, email].iter().any(|text| text.len() > 254 || text.contains('\0')) {
+    if [tenant, email].iter().any(|text| text.len() > 254) {
         return Ok(None);
     }
     let sql = "select tenant.id as tenant, person.id as person, password_hash from tenant \

@@ -61,8 +61,8 @@ pub async fn explain(cx: &Context, question: &Question) -> Result<Explanation> {
         let detail = unknown("kind", &question.kind, cx.shapes().map(|shape| &*shape.name));
         Error::invalid("kind", Code::InvalidValue, detail)
     })?;
-    if let Some(field) = question.field.as_deref().filter(|field| resource.shape().field(field).is_none()) {
-        let detail = unknown("field", field, resource.shape().field_names());
+    if let Some(field) = question.field.as_deref().filter(|field| resource.shape().any_field(field).is_none()) {
+        let detail = unknown("field", field, resource.shape().all_names());
         return Err(Error::invalid("field", Code::UnknownField, detail));
     }
     exists(cx, cx, "user", question.user, false).await?;
@@ -103,7 +103,7 @@ async fn steps(cx: &Context, resource: &Arc<dyn Resource>, question: &Question) 
         steps.push(step("record", passed, format!("the {} {detail}", shape.name)));
     }
     if let Some(name) = &question.field {
-        let (passed, detail) = match (shape.field(name).map(|field| field.access), verb) {
+        let (passed, detail) = match (shape.any_field(name).map(|field| field.access), verb) {
             (None, _) => (false, "the role may not read it"),
             (Some(_), Verb::Read | Verb::Delete) => (true, "the role may read it"),
             (Some(FieldAccess::Write), _) | (Some(FieldAccess::Create), Verb::Create) => {

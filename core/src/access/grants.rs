@@ -11,7 +11,7 @@ use crate::{
         FieldAccess, Registry, Resource, Scope, Shape,
         filter::{self, Filter},
     },
-    error::{Code, Error, Violation, unknown},
+    error::{Code, Error, Violation, enough, unknown},
     records::role::{FieldRight, Fields, RowScope, Rows},
 };
 
@@ -124,8 +124,11 @@ pub(super) fn listed(
     let there = rights::all(kinds.shapes());
     let mut listed = BTreeSet::new();
     for (place, right) in rights.iter().enumerate() {
-        let mut refuse = |code, detail: String| {
-            broken.push(Violation { pointer: format!("/{member}/{place}"), code, detail });
+        let told = !enough(broken); // what is right counts, however much before it is wrong
+        let mut refuse = |detail: &dyn Fn() -> String| {
+            let violation =
+                || Violation { pointer: format!("/{member}/{place}"), code: Code::InvalidValue, detail: detail() };
+            broken.extend(told.then(violation));
         };
         let (kind, verb) = right.split_once(':').unwrap_or((right, ""));
         let fits = |known: &&String| {
@@ -133,13 +136,13 @@ pub(super) fn listed(
             (kind == "*" || kind == k) && (verb == "*" || verb == v)
         };
         if rights::RESERVED.contains(&right.as_str()) {
-            refuse(Code::InvalidValue, format!("`{right}` would let its holder become an admin; only admins have it"));
+            refuse(&|| format!("`{right}` would let its holder become an admin; only admins have it"));
             continue;
         }
         let open = there.iter().filter(fits).filter(|known| !rights::RESERVED.contains(&known.as_str()));
         let found: Vec<_> = open.cloned().collect();
         if found.is_empty() {
-            refuse(Code::InvalidValue, unknown("right", right, there.iter().map(String::as_str)));
+            refuse(&|| unknown("right", right, there.iter().map(String::as_str)));
         }
         listed.extend(found);
     }
@@ -155,6 +158,9 @@ fn rows(rows: &Rows, kinds: &Registry, broken: &mut Vec<Violation>) -> RowsOf {
         broken.push(Violation::field("rows.default", Code::InvalidValue, detail));
     }
     for (kind, scope) in &rows.kinds {
+        if enough(broken) {
+            break;
+        }
         let place = format!("rows.kinds.{kind}");
         let Some(resource) = kinds.kind(kind) else {
             let detail = unknown("kind", kind, kinds.shapes().map(|shape| &*shape.name));
@@ -200,6 +206,9 @@ fn narrowed(
 ) -> Option<Registry> {
     let mut narrowed = kinds.clone();
     for (kind, limits) in &fields.0 {
+        if enough(broken) {
+            break;
+        }
         let wrong = |field: &str, code, detail: String| {
             let pointer = format!("/fields/{kind}/{field}"); // a name with a dot is one member
             Violation { pointer, code, detail }
@@ -211,6 +220,9 @@ fn narrowed(
         };
         let shape = resource.shape();
         for (name, right) in limits {
+            if enough(broken) {
+                break;
+            }
             let Some(field) = shape.any_field(name) else {
                 let detail = unknown("field", name, shape.all_names());
                 broken.push(wrong(name, Code::UnknownField, detail));

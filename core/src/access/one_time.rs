@@ -104,8 +104,8 @@ impl std::fmt::Debug for OneTimeToken {
 /// A fresh token of the user, in place of the one before.
 ///
 /// # Errors
-/// `Forbidden`; `NotFound`; `invalid_state` where the user is in another state than the purpose needs; `mail_unavailable`, where
-/// it was not sent and the one before works on.
+/// `Forbidden`; `NotFound`; `invalid_state` where the user is in another state than the purpose needs; `conflict` where their
+/// address was changed while the letter was on its way; `mail_unavailable`, where it was not sent and the one before works on.
 pub async fn one_time_token(cx: &Context, user: Uuid, purpose: Purpose) -> Result<OneTimeToken> {
     may_act(&cx.actor, purpose.right())?;
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
@@ -119,7 +119,11 @@ pub async fn one_time_token(cx: &Context, user: Uuid, purpose: Purpose) -> Resul
         mailed_to = Some(person.email);
     }
     let unit = cx.begin().await?;
-    fit(person(cx, &unit.txn, user, true).await?, user, purpose)?;
+    let person = fit(person(cx, &unit.txn, user, true).await?, user, purpose)?;
+    if mailed_to.as_ref().is_some_and(|address| *address != person.email) {
+        let detail = "the user's address has just been changed; the letter opens nothing: ask for another";
+        return Err(Error::conflict(Code::Conflict, detail));
+    }
     let sql = "insert into one_time_token (tenant_id, user_id, hash, purpose, expires_at) values ($1, $2, $3, $4, $5) \
                on conflict (tenant_id, user_id) do update set hash = excluded.hash, purpose = excluded.purpose, \
                expires_at = excluded.expires_at";
@@ -210,14 +214,14 @@ async fn activate(unit: &Unit<'_>, user: Uuid) -> Result<()> {
     Ok(())
 }
 
-struct Person {
+pub(super) struct Person {
     state: State,
     name: String,
     email: String,
 }
 
 /// A user who is not deleted, where it is wanted locked until the transaction ends.
-async fn person(cx: &Context, db: &impl ConnectionTrait, user: Uuid, lock: bool) -> Result<Option<Person>> {
+pub(super) async fn person(cx: &Context, db: &impl ConnectionTrait, user: Uuid, lock: bool) -> Result<Option<Person>> {
     let lock = if lock && cx.backend() == DbBackend::Postgres { " for update" } else { "" };
     let sql = format!(
         "select state, name, email from \"user\" where tenant_id = $1 and id = $2 and deleted_at is null{lock}"

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{may_act, tenants};
 use crate::{
     context::{Context, Tenant},
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, Violation, enough, unknown},
 };
 
 /// The tenant of whoever asks.
@@ -88,6 +88,9 @@ fn patched(stored: &Tenant, patch: &Map<String, Json>) -> Result<Tenant> {
     let mut tenant = stored.clone();
     let mut broken = Vec::new();
     for (name, value) in patch {
+        if enough(&broken) {
+            break;
+        }
         let mut refuse = |code, detail: String| broken.push(Violation::field(name, code, detail));
         match (name.as_str(), value) {
             ("name", Json::String(text)) if is_name(text) => tenant.name.clone_from(text),

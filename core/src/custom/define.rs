@@ -9,7 +9,7 @@ use crate::{
         custom::{Bounds, CustomField, MAX_INDEXED},
         date, instant, money_schema, print_instant,
     },
-    error::{Code, Violation, unknown},
+    error::{Code, Violation, enough, unknown},
     records::{
         custom_field::{Model, State, Type},
         custom_object,
@@ -126,6 +126,9 @@ fn labelled(wrong: &mut Wrong, label: Option<&Json>) {
         return wrong.add("label", Code::WrongType, r#"must be labels by language: {"en": "Budget"}"#);
     };
     for (language, text) in label {
+        if enough(&wrong.0) {
+            break;
+        }
         let known =
             (2..=35).contains(&language.len()) && language.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         if !known {
@@ -239,6 +242,9 @@ fn bounds(wrong: &mut Wrong, of: &Model, schema: &mut Json, indexed: bool) -> Bo
         _ => &[],
     };
     for (name, value) in validation {
+        if enough(&wrong.0) {
+            break;
+        }
         let place = format!("validation.{name}");
         if !known.contains(&name.as_str()) {
             wrong.add(&place, Code::UnknownField, unknown("rule for this type", name, known.iter().copied()));
@@ -261,9 +267,7 @@ fn bounds(wrong: &mut Wrong, of: &Model, schema: &mut Json, indexed: bool) -> Bo
 fn distinct_words(given: &Json) -> bool {
     let Json::Array(words) = given else { return false };
     let fits = |word: &Json| {
-        word.as_str().is_some_and(|word| {
-            word.trim() == word && (1..=100).contains(&word.chars().count()) && !word.contains('\0')
-        })
+        word.as_str().is_some_and(|word| word.trim() == word && (1..=100).contains(&word.chars().count()))
     };
     words.iter().enumerate().all(|(i, word)| fits(word) && words.iter().skip(i + 1).all(|other| other != word))
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     engine::Shape,
-    error::{Code, Violation, unknown},
+    error::{Code, VIOLATIONS, Violation, unknown},
     metrics::{Datum, Measured, Period, Wanted, Window},
     ports::{Input, InputType, Manifest},
 };
@@ -39,7 +39,7 @@ pub fn sources(
     bindings: &Map<String, Json>,
 ) -> Result<Vec<Source>, Vec<Violation>> {
     let mut broken = Vec::new();
-    for name in bindings.keys().filter(|name| !manifest.inputs.contains_key(*name)) {
+    for name in bindings.keys().filter(|name| !manifest.inputs.contains_key(*name)).take(VIOLATIONS) {
         let detail = unknown("input", name, manifest.inputs.keys().map(String::as_str));
         broken.push(Violation::field(&format!("bindings.{name}"), Code::UnknownField, detail));
     }

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     context::Context,
-    error::{Code, Error, Result, Violation},
+    error::{Code, Error, Result, VIOLATIONS, Violation},
     ports::{Artefact, Capability, Manifest, RunContext},
 };
 
@@ -17,6 +17,7 @@ pub fn fits(manifest: &Manifest, config: &Json) -> Result<(), Vec<Violation>> {
         .map_err(|error| vec![broken("/plugin".to_owned(), format!("the plugin's schema cannot be used: {error}"))])?;
     let violations: Vec<_> = validator
         .iter_errors(config)
+        .take(VIOLATIONS)
         .map(|error| broken(format!("/config{}", error.instance_path()), error.to_string()))
         .collect();
     if violations.is_empty() { Ok(()) } else { Err(violations) }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Field, FieldAccess, FieldType, Record, Shape, custom::CUSTOM, print_instant};
 use crate::{
     context::Unit,
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, Violation, enough, unknown},
 };
 
 /// A create: the input laid over the server's stamps and the kind's defaults.
@@ -89,6 +89,9 @@ fn lay(
 ) -> Vec<Violation> {
     let mut broken = Vec::new();
     for (name, value) in data {
+        if enough(&broken) {
+            break;
+        }
         let Some(field) = shape.field(name) else {
             broken.push(Violation::field(name, Code::UnknownField, unknown("field", name, shape.all_names())));
             continue;

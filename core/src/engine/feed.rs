@@ -25,7 +25,7 @@ use super::{
 use crate::{
     access::{self, Verb},
     context::Context,
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, Violation, enough, unknown},
 };
 
 const DEFAULT_LIMIT: u64 = 100;
@@ -103,6 +103,8 @@ impl<'a> Feed<'a> {
             if let Some(resource) = cx.kind(name) {
                 access::may(&cx.actor, Verb::Read, resource.shape())?;
                 named.push(resource.shape());
+            } else if enough(&broken) {
+                break;
             } else {
                 let detail = unknown("kind", name, cx.shapes().map(|shape| &*shape.name));
                 broken.push(Violation::parameter("kind", Code::InvalidParameter, detail));

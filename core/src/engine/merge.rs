@@ -19,7 +19,7 @@ use super::{
 use crate::{
     access::{self, Verb},
     context::{Context, Unit},
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, VIOLATIONS, Violation, enough, unknown},
     records::merge::{self, AllMoved, Moved, Values},
 };
 
@@ -45,20 +45,18 @@ impl Wish {
     /// `Invalid` with everything that is wrong.
     pub fn parse(shape: &Shape, body: &Map<String, Json>, version: Option<i64>) -> Result<Self> {
         let mut broken = Vec::new();
-        let mut refuse = |pointer: &str, code, detail: String| {
-            broken.push(Violation { pointer: pointer.to_owned(), code, detail });
-        };
-        for name in body.keys().filter(|name| !["from", "take"].contains(&name.as_str())) {
-            refuse(&format!("/{name}"), Code::UnknownField, unknown("member", name, ["from", "take"]));
+        let wrong = |pointer: &str, code, detail: String| Violation { pointer: pointer.to_owned(), code, detail };
+        for name in body.keys().filter(|name| !["from", "take"].contains(&name.as_str())).take(VIOLATIONS) {
+            broken.push(wrong(&format!("/{name}"), Code::UnknownField, unknown("member", name, ["from", "take"])));
         }
         let from = match body.get("from").map(|from| from.as_str().and_then(|text| Uuid::try_parse(text).ok())) {
             Some(Some(from)) => from,
             Some(None) => {
-                refuse("/from", Code::WrongType, "must be a UUID in a string".to_owned());
+                broken.push(wrong("/from", Code::WrongType, "must be a UUID in a string".to_owned()));
                 Uuid::nil()
             }
             None => {
-                refuse("/from", Code::Required, "is required: the record that goes".to_owned());
+                broken.push(wrong("/from", Code::Required, "is required: the record that goes".to_owned()));
                 Uuid::nil()
             }
         };
@@ -67,19 +65,24 @@ impl Wish {
             None => {}
             Some(Json::Array(names)) => {
                 for (at, name) in names.iter().enumerate() {
+                    if enough(&broken) {
+                        break;
+                    }
                     let place = format!("/take/{at}");
                     let name = name.as_str().unwrap_or_default();
                     match shape.any_field(name).map(|field| field.access) {
                         Some(_) if shape.any_field(name).is_some_and(|field| shape.shows_in_part(field)) => {
-                            refuse(&place, Code::ReadOnly, "has fields that you may not read".to_owned());
+                            broken.push(wrong(&place, Code::ReadOnly, "has fields that you may not read".to_owned()));
                         }
                         Some(FieldAccess::Write) => take.push(name.to_owned()),
-                        Some(_) => refuse(&place, Code::ReadOnly, "is not yours to write".to_owned()),
-                        None => refuse(&place, Code::UnknownField, unknown("field", name, shape.all_names())),
+                        Some(_) => broken.push(wrong(&place, Code::ReadOnly, "is not yours to write".to_owned())),
+                        None => {
+                            broken.push(wrong(&place, Code::UnknownField, unknown("field", name, shape.all_names())));
+                        }
                     }
                 }
             }
-            Some(_) => refuse("/take", Code::WrongType, "must be a list of fields".to_owned()),
+            Some(_) => broken.push(wrong("/take", Code::WrongType, "must be a list of fields".to_owned())),
         }
         if broken.is_empty() { Ok(Self { from, take, version }) } else { Err(Error::Invalid(broken)) }
     }

@@ -48,7 +48,7 @@ pub use self::{
     past::known,
     record::{Children, Record, Saved, Since},
     registry::{Operation, Registry, Resource, Verdict, Written, only, typed},
-    selection::MAX_DEPTH,
+    selection::{MAX_DEPTH, MAX_NAMES},
     shape::{Column, Scope, Shape, money_schema},
     visible::{changeable, visible, within},
 };

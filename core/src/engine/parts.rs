@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     context::Unit,
-    error::{Code, Result, Violation, unknown},
+    error::{Code, Result, VIOLATIONS, Violation, enough, unknown},
 };
 
 /// Items of one list.
@@ -66,6 +66,9 @@ impl Parts {
         let stored: HashMap<Uuid, &Json> = list(present).filter_map(|item| Some((id_of(item)?, item))).collect();
         let (mut laid, mut broken, mut ids) = (Vec::with_capacity(items.len()), Vec::new(), HashSet::new());
         for (n, item) in items.iter().enumerate() {
+            if enough(&broken) {
+                break;
+            }
             let placed = |violation: Violation| {
                 let pointer = format!("/{}/{n}{}", self.field, violation.pointer);
                 Violation { pointer, ..violation }
@@ -94,6 +97,7 @@ impl Parts {
         let mut broken: Vec<_> = given
             .keys()
             .filter(|name| self.shown().all(|field| field.name != **name))
+            .take(VIOLATIONS)
             .map(|name| {
                 let names = self.shown().map(|field| field.name.as_str());
                 Violation::field(name, Code::UnknownField, unknown("field", name, names))

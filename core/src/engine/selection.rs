@@ -9,11 +9,13 @@ use super::{
 };
 use crate::{
     context::Context,
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, VIOLATIONS, Violation, unknown},
 };
 
 /// Relations that may be followed in a row: `account.owner`.
 pub const MAX_DEPTH: usize = 2;
+/// Fields or relations that one request names.
+pub const MAX_NAMES: usize = 1000;
 
 /// What is printed of one kind, in the order of its shape: asked differently, the same bytes.
 pub(super) struct Selection<'a> {
@@ -34,8 +36,14 @@ pub(super) struct Expanded<'a> {
 
 impl<'a> Selection<'a> {
     /// # Errors
-    /// `Malformed` with every name that is not there and the nearest that is.
+    /// `Malformed` with the names that are not there and the nearest that are; more than [`MAX_NAMES`] of them.
     pub fn parse(cx: &'a Context, shape: &'a Shape, fields: Option<&str>, expand: Option<&str>) -> Result<Self> {
+        for (parameter, list) in [("fields", fields), ("expand", expand)] {
+            if list.is_some_and(|list| list.split(',').count() > MAX_NAMES) {
+                let detail = format!("has more than {MAX_NAMES} names");
+                return Err(Error::malformed(parameter, Code::QueryTooExpensive, detail));
+            }
+        }
         let mut wish = Wish::default();
         for path in fields.into_iter().flat_map(|list| list.split(',')) {
             wish.name(path.trim());
@@ -45,7 +53,11 @@ impl<'a> Selection<'a> {
         }
         let mut broken = Broken::new();
         let selection = resolve(cx, shape, &wish, "", &mut broken);
-        if broken.is_empty() { Ok(selection) } else { Err(Error::Malformed(broken.into_values().collect())) }
+        if broken.is_empty() {
+            Ok(selection)
+        } else {
+            Err(Error::Malformed(broken.into_values().take(VIOLATIONS).collect()))
+        }
     }
 }
 
@@ -61,23 +73,26 @@ struct Wish<'q> {
     relations: BTreeMap<&'q str, Wish<'q>>,
 }
 
+/// Words of a path that are told apart: one more than any that leads somewhere has, each relation of two words and the field
+/// too. How deep the tree of names may be is not for callers to say.
+const WORDS: usize = 2 * MAX_DEPTH + 3;
+
 impl<'q> Wish<'q> {
     fn name(&mut self, path: &'q str) {
-        self.narrow = true;
-        match path.split_once('.') {
-            Some((relation, rest)) => self.relations.entry(relation).or_default().name(rest),
-            None => {
-                self.fields.insert(path);
+        let mut wish = self;
+        let mut words = path.splitn(WORDS, '.').peekable();
+        while let Some(word) = words.next() {
+            wish.narrow = true;
+            if words.peek().is_none() {
+                wish.fields.insert(word);
+                return;
             }
+            wish = wish.relations.entry(word).or_default();
         }
     }
 
     fn expand(&mut self, path: &'q str) {
-        let (relation, rest) = path.split_once('.').unwrap_or((path, ""));
-        let inner = self.relations.entry(relation).or_default();
-        if path.contains('.') {
-            inner.expand(rest);
-        }
+        path.splitn(WORDS, '.').fold(self, |wish, relation| wish.relations.entry(relation).or_default());
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     custom::{CUSTOM, Cell},
     expand::ByColumn,
 };
-use crate::error::{Code, Error, Result, Violation, unknown};
+use crate::error::{Code, Error, Result, Violation, enough, unknown};
 
 /// One value of the order.
 #[derive(Clone, Debug)]
@@ -54,6 +54,9 @@ impl Sort {
         let mut broken = Vec::new();
         let mut last_descends = text.is_none();
         for key in text.into_iter().flat_map(|text| text.split(',')).map(str::trim) {
+            if enough(&broken) {
+                break;
+            }
             let (name, descending) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
             last_descends = descending;
             match found(shape, backend, name, descending) {

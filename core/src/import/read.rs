@@ -94,7 +94,18 @@ pub fn value(text: &str, kind: &FieldType, writing: Option<&Writing>, tenant: &T
 }
 
 fn parsed_json(text: &str) -> Result<Json, String> {
-    serde_json::from_str(text).map_err(|source| format!("is not JSON: {source}"))
+    let json = serde_json::from_str(text).map_err(|source| format!("is not JSON: {source}"))?;
+    if has_nul(&json) { Err("must not contain a NUL character".to_owned()) } else { Ok(json) }
+}
+
+/// Whether a text within it has the one character that PostgreSQL stores nowhere.
+fn has_nul(json: &Json) -> bool {
+    match json {
+        Json::String(text) => text.contains('\0'),
+        Json::Array(all) => all.iter().any(has_nul),
+        Json::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
 }
 
 fn boolean(text: &str) -> Result<bool, String> {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     spec::{Spec, escaped},
     split::{Format, Position, RawRow, Splitter},
+    workbook::unreadable,
 };
 use crate::{
     context::Context,
@@ -56,7 +57,6 @@ impl Layout {
     /// # Errors
     /// `Invalid`: an empty file, an unreadable header, a column that the mapping names and the header lacks.
     pub fn read(spec: &Spec, first: &[u8]) -> Result<Self> {
-        let unreadable = |detail: &str| Error::invalid("file", Code::UnreadableFile, detail);
         if first.starts_with(&[0xFF, 0xFE]) || first.starts_with(&[0xFE, 0xFF]) {
             return Err(unreadable("is UTF-16; save it as UTF-8"));
         }
@@ -79,7 +79,7 @@ impl Layout {
         if spec.format == Format::Ndjson && !spec.workbook {
             return Ok(layout);
         }
-        let cells = row.cells.map_err(|detail| unreadable(&format!("has a header that {detail}")))?;
+        let cells = row.cells.map_err(|detail| unreadable(format!("has a header that {detail}")))?;
         layout.start = row.after;
         if spec.workbook {
             let header: Vec<String> = serde_json::from_slice(cells.first().map(Vec::as_slice).unwrap_or_default())
@@ -92,7 +92,7 @@ impl Layout {
             .iter()
             .map(|cell| decoded(spec.encoding, cell).map(|text| text.trim().to_owned()))
             .collect::<Option<Vec<String>>>()
-            .ok_or_else(|| unreadable(&format!("has a header that is not {}", spec.encoding.name())))?;
+            .ok_or_else(|| unreadable(format!("has a header that is not {}", spec.encoding.name())))?;
         layout.width = header.len();
         layout.places = places(spec, &header)?;
         layout.unread = header.into_iter().filter(|name| spec.slot(name).is_none()).collect();
@@ -103,6 +103,14 @@ impl Layout {
         let cells = raw.cells.and_then(|cells| match self.format {
             Format::Csv => self.csv(&cells),
             Format::Ndjson => self.ndjson(cells.first().map(Vec::as_slice).unwrap_or_default()),
+        });
+        let nul = |cell: &Cell| matches!(cell, Cell::Text(text) if text.contains('\0'));
+        let cells = cells.and_then(|cells| match cells.iter().position(nul) {
+            Some(slot) => {
+                let column = self.columns.get(slot).map_or("", String::as_str);
+                Err(format!("has a NUL character in the column `{column}`"))
+            }
+            None => Ok(cells),
         });
         Row { line: raw.line, after: raw.after, cells }
     }
@@ -137,6 +145,9 @@ impl Layout {
 }
 
 fn places(spec: &Spec, header: &[String]) -> Result<Vec<usize>> {
+    if header.iter().any(|name| name.contains('\0')) {
+        return Err(unreadable("has a header with a NUL character"));
+    }
     let mut broken = Vec::new();
     let mut places = Vec::with_capacity(spec.columns.len());
     for column in &spec.columns {

@@ -18,7 +18,7 @@ use crate::{
     access::{self, Verb},
     context::Context,
     engine::{FieldAccess, Shape, merge_patch, upsert, visible},
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, VIOLATIONS, Violation, enough, unknown},
     jobs,
     records::import_mapping,
 };
@@ -106,6 +106,9 @@ impl Spec {
         let [formula_guard, dry_run] = ["formula_guard", "dry_run"].map(|key| wrong.flag(given, key));
         let Some(shape) = shape else { return Err(Error::Invalid(wrong.0)) };
         let targets = target::targets(cx, shape, given, &mut wrong);
+        if wrong.is_enough() {
+            return Err(Error::Invalid(wrong.0)); // not all of them have been looked at
+        }
         let mut columns: Vec<String> = targets.iter().filter_map(|t| t.column().map(str::to_owned)).collect();
         columns.sort_unstable();
         columns.dedup();
@@ -199,9 +202,13 @@ impl Wrong {
         self.0.push(Violation { pointer: pointer.to_owned(), code, detail: detail.into() });
     }
 
+    pub fn is_enough(&self) -> bool {
+        enough(&self.0)
+    }
+
     /// Refuses keys that are not of `known`.
     pub fn keys(&mut self, pointer: &str, given: &Map<String, Json>, known: &[&str]) {
-        for key in given.keys().filter(|key| !known.contains(&key.as_str())) {
+        for key in given.keys().filter(|key| !known.contains(&key.as_str())).take(VIOLATIONS) {
             let detail = unknown("key", key, known.iter().copied());
             self.add(&format!("{pointer}/{}", escaped(key)), Code::UnknownField, detail);
         }
@@ -297,6 +304,9 @@ fn of_columns<'a>(
 ) -> Vec<(&'a String, String, &'a Json)> {
     let mut entries = Vec::new();
     for (column, entry) in wrong.object(given, key).into_iter().flatten() {
+        if wrong.is_enough() {
+            break;
+        }
         let pointer = format!("/{key}/{}", escaped(column));
         if columns.contains(column) {
             entries.push((column, pointer, entry));

@@ -104,6 +104,9 @@ pub(super) fn targets(cx: &Context, shape: &Shape, given: &Map<String, Json>, wr
     };
     let mut targets = Vec::new();
     for (name, entry) in mapping {
+        if wrong.is_enough() {
+            break;
+        }
         let pointer = format!("/mapping/{}", escaped(name));
         let Some(mut target) = place(shape, name, &pointer, wrong) else { continue };
         if let Some(source) = source(cx, shape, &target, entry, &pointer, wrong) {
@@ -125,6 +128,9 @@ pub(super) fn targets(cx: &Context, shape: &Shape, given: &Map<String, Json>, wr
         wrong.add("/mapping", Code::InvalidValue, detail);
     }
     for (name, format) in wrong.object(given, "formats").into_iter().flatten() {
+        if wrong.is_enough() {
+            break;
+        }
         let pointer = format!("/formats/{}", escaped(name));
         match targets.iter_mut().find(|t| t.name == *name) {
             None if mapping.contains_key(name) => {}

@@ -24,7 +24,7 @@ use crate::{
         filter::{Written, compile_at},
         instant, print_instant,
     },
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, VIOLATIONS, Violation, unknown},
     jobs::{self, Progress, RowError, Running, Work, report},
 };
 
@@ -60,7 +60,7 @@ impl Wish {
     fn parse(shape: &Shape, verb: Verb, mut body: Map<String, Json>) -> Result<Self> {
         let members: &[&str] = if verb == Verb::Update { &["where", "data", "dry_run"] } else { &["where", "dry_run"] };
         let mut broken = Vec::new();
-        for name in body.keys().filter(|name| !members.contains(&name.as_str())) {
+        for name in body.keys().filter(|name| !members.contains(&name.as_str())).take(VIOLATIONS) {
             let detail = unknown("member", name, members.iter().copied());
             broken.push(Violation::field(name, Code::UnknownField, detail));
         }
@@ -85,7 +85,7 @@ impl Wish {
                 Map::new()
             }
         };
-        broken.extend(data.iter().filter_map(|(name, value)| unsettable(shape, name, value)));
+        broken.extend(data.iter().filter_map(|(name, value)| unsettable(shape, name, value)).take(VIOLATIONS));
         if broken.is_empty() { Ok(Self { r#where, data, dry_run }) } else { Err(Error::Invalid(broken)) }
     }
 

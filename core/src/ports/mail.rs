@@ -28,7 +28,7 @@ pub trait Mailer: Send + Sync {
     /// Hands the letter over.
     ///
     /// # Errors
-    /// `mail_unavailable`: it was not taken.
+    /// `mail_unavailable`: it was not taken; `invalid_state`: no letter can be sent to the address.
     async fn send(&self, mail: Mail) -> Result<()>;
 
     /// The page where people use a one-time token.

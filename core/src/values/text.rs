@@ -13,16 +13,27 @@ use utoipa::ToSchema;
 pub struct Email(String);
 
 impl Email {
+    /// Reads an address as letters have it: words with single dots between, no quotes, no comments, a domain with a name.
+    ///
     /// # Errors
     /// What is wrong, for people.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (local, domain) = text.rsplit_once('@').unwrap_or_default();
-        let plain = |part: &str| !part.chars().any(|c| c.is_whitespace() || c.is_control() || ",;<>()\"".contains(c));
-        let labels = domain.split('.').count() >= 2 && domain.split('.').all(|label| !label.is_empty());
-        if local.is_empty() || local.contains('@') || text.len() > 254 || !labels || !plain(local) || !plain(domain) {
-            return Err(format!("`{text}` is not an e-mail address"));
+        // RFC 5322, 3.2.3, with what RFC 6531 adds
+        let atext = |c: char| {
+            let plain = c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+            plain || !c.is_ascii() && !c.is_whitespace() && !c.is_control()
+        };
+        let atom = |text: &str| !text.is_empty() && text.chars().all(atext);
+        let ends = |text: &str| [text.chars().next(), text.chars().next_back()];
+        let label =
+            |text: &str| atom(text) && text.len() <= 63 && !ends(text).iter().flatten().any(char::is_ascii_punctuation);
+        let local = local.len() <= 64 && local.split('.').all(atom);
+        let domain = domain.contains('.') && domain.split('.').all(label);
+        if local && domain && text.len() <= 254 {
+            return Ok(Self(text.to_lowercase()));
         }
-        Ok(Self(text.to_lowercase()))
+        Err(format!("`{text}` is not an e-mail address"))
     }
 
     pub fn as_str(&self) -> &str {

@@ -19,7 +19,7 @@ use crate::{
         filter::{Asked, Filter, compile_at, day},
         visible,
     },
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, Violation, enough, unknown},
 };
 
 const DEFAULT_LIMIT: u64 = 200;
@@ -267,6 +267,9 @@ impl Reader<'_> {
         let named: Vec<_> = all.iter().copied().chain(values).collect();
         let mut sort = Vec::new();
         for (i, name) in query.sort.iter().enumerate() {
+            if enough(&self.broken) {
+                break;
+            }
             let (name, descending) = name.strip_prefix('-').map_or((name.as_str(), false), |name| (name, true));
             if let Some((_, column)) = named.iter().find(|(known, _)| *known == name) {
                 sort.push((*column, descending));

@@ -16,7 +16,7 @@ use super::{ATTEMPTS, Effect, Row, Step, list, lost_a_race, refusals, unknown_me
 use crate::{
     context::{Context, Unit},
     engine::{Resource, Written},
-    error::{Code, Error, Result, Violation, unknown},
+    error::{Code, Error, Result, Violation, enough, unknown},
 };
 
 /// Operations of one composite.
@@ -81,10 +81,13 @@ impl Composite {
         }
         for (index, part) in self.0.iter_mut().enumerate() {
             let mut needs = Vec::new();
-            let mut refuse = |pointer: &str, code, detail| {
-                broken.push(Violation { pointer: at(index, pointer), code, detail });
-            };
             walk(&part.members, "", &mut |pointer, text| {
+                if enough(broken) {
+                    return;
+                }
+                let mut refuse = |pointer: &str, code, detail| {
+                    broken.push(Violation { pointer: at(index, pointer), code, detail });
+                };
                 let Some(name) = named(text) else {
                     let detail = "must be the name of an operation and `.id`, such as `a.id`".to_owned();
                     return refuse(pointer, Code::InvalidValue, detail);

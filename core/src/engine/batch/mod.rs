@@ -13,7 +13,7 @@ pub use self::{
 use super::{Resource, Shape, Written, upsert};
 use crate::{
     context::{Context, Unit},
-    error::{Code, Error, Result, Violation},
+    error::{Code, Error, Result, Violation, enough},
 };
 
 /// Operations of one batch.
@@ -168,6 +168,9 @@ fn refusals(rows: impl IntoIterator<Item = (usize, Row)>) -> Vec<Violation> {
     let mut all = Vec::new();
     for (index, row) in rows {
         let Err(error) = row else { continue };
+        if enough(&all) {
+            break;
+        }
         let at = |member: &str, code| Violation {
             pointer: format!("/operations/{index}{member}"),
             code,

@@ -7,7 +7,7 @@ use crate::{
     access::Verb,
     context::Context,
     engine::Shape,
-    error::{Code, Error, Violation, unknown},
+    error::{Code, Error, VIOLATIONS, Violation, unknown},
 };
 
 /// What one operation does to a record.
@@ -51,7 +51,7 @@ pub(super) fn unknown_members(object: &Map<String, Json>, at: &str, known: &[&st
         code: Code::UnknownField,
         detail: unknown("member", name, known.iter().copied()),
     };
-    strange.map(refuse).collect()
+    strange.take(VIOLATIONS).map(refuse).collect()
 }
 
 /// What is wrong with one operation, gathered.

@@ -17,7 +17,7 @@ pub(super) use self::index::{dangling, duplicates, follow, forget_records, holde
 pub use self::index::{forget_values, index_values};
 use super::{Field, FieldAccess, FieldType, merge_patch};
 use crate::{
-    error::{Code, Violation, unknown},
+    error::{Code, Violation, enough, unknown},
     values::decimal,
 };
 
@@ -183,6 +183,9 @@ impl CustomFields {
         let mut broken = Vec::new();
         let mut wrong = HashSet::new();
         for (key, value) in &given {
+            if enough(&broken) {
+                return Err(broken);
+            }
             let present = present.and_then(|present| present.get(key));
             match self.get(key).map(|own| may_set(&own.field).and_then(|()| own.laid(present, value))) {
                 Some(Ok(Json::Null)) => drop(whole.remove(key)),

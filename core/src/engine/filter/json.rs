@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::{Any, At, Call, Check, Filter, Function, Literal, MAX_DEPTH, Offset, Test, call::Asked, value::Wrong};
 use crate::{
     engine::date,
-    error::{Code, Violation, unknown},
+    error::{Code, VIOLATIONS, Violation, enough, unknown},
     values::{double, exact},
 };
 
@@ -64,6 +64,9 @@ fn list(json: &Json, pointer: &str, depth: usize) -> Result<Vec<Filter>, Broken>
     };
     let (mut read, mut broken) = (Vec::with_capacity(all.len()), Vec::new());
     for (i, inner) in all.iter().enumerate() {
+        if enough(&broken) {
+            break;
+        }
         match node(inner, &format!("{pointer}/{i}"), depth + 1) {
             Ok(filter) => read.push(filter),
             Err(wrong) => broken.extend(wrong),
@@ -152,6 +155,9 @@ fn literals(json: &Json, pointer: &str) -> Result<Vec<Literal>, Broken> {
     };
     let (mut read, mut broken) = (Vec::with_capacity(all.len()), Vec::new());
     for (i, value) in all.iter().enumerate() {
+        if enough(&broken) {
+            break;
+        }
         match literal(value, &format!("{pointer}/{i}")) {
             Ok(literal) => read.push(literal),
             Err(wrong) => broken.extend(wrong),
@@ -240,7 +246,7 @@ fn strangers(members: &Map<String, Json>, pointer: &str, known: &[&str]) -> Brok
             unknown("member", name, near),
         )
     };
-    members.keys().filter(stranger).flat_map(violation).collect()
+    members.keys().filter(stranger).take(VIOLATIONS).flat_map(violation).collect()
 }
 
 fn one(pointer: &str, code: Code, detail: impl Into<String>) -> Broken {
