@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::{
-    read,
+    read::{self, Writing},
     source::Cell,
     spec::Spec,
     target::{Began, Place, Source, Target},
@@ -33,7 +33,7 @@ fn cell<'a>(spec: &Spec, cells: &'a [Cell], column: &str) -> Option<&'a Cell> {
 
 /// The text of a column's cell, replacements made; `None` where it is empty or absent.
 pub fn text<'a>(spec: &'a Spec, cells: &'a [Cell], column: &str) -> Option<&'a str> {
-    let Some(Cell::Text(text)) = cell(spec, cells, column) else { return None };
+    let Some(Cell::Text(text) | Cell::Number(text)) = cell(spec, cells, column) else { return None };
     let text = if spec.formula_guard { unguarded(text) } else { text };
     let better = spec.replace.get(column).and_then(|words| words.get(text));
     Some(better.map_or(text, String::as_str)).filter(|text| !text.is_empty())
@@ -41,6 +41,12 @@ pub fn text<'a>(spec: &'a Spec, cells: &'a [Cell], column: &str) -> Option<&'a s
 
 fn absent(spec: &Spec, cells: &[Cell], column: &str) -> bool {
     matches!(cell(spec, cells, column), None | Some(Cell::Absent))
+}
+
+/// How a column's text is written: signs that people put into numbers are not in those of the file itself.
+fn writing<'a>(spec: &Spec, cells: &[Cell], column: &str, target: &'a Target) -> Option<&'a Writing> {
+    let number = matches!(cell(spec, cells, column), Some(Cell::Number(_)));
+    target.writing.as_ref().filter(|writing| !number || matches!(writing, Writing::Time(_)))
 }
 
 impl Draft {
@@ -54,13 +60,16 @@ impl Draft {
                 Source::Column(column) | Source::Lookup(super::target::Lookup { column, .. }) => {
                     match (text(spec, &draft.cells, column), &target.source) {
                         (Some(_), Source::Lookup(_)) => continue,
-                        (Some(text), _) => match read::value(text, &target.kind, target.writing.as_ref(), tenant) {
-                            Ok(value) => value,
-                            Err(detail) => {
-                                draft.refuse(spec, target, Code::InvalidValue, detail);
-                                continue;
+                        (Some(text), _) => {
+                            let writing = writing(spec, &draft.cells, column, target);
+                            match read::value(text, &target.kind, writing, tenant) {
+                                Ok(value) => value,
+                                Err(detail) => {
+                                    draft.refuse(spec, target, Code::InvalidValue, detail);
+                                    continue;
+                                }
                             }
-                        },
+                        }
                         (None, _) if target.skips_empty || absent(spec, &draft.cells, column) => continue,
                         (None, _) => Json::Null,
                     }
@@ -115,7 +124,7 @@ impl Draft {
         for (column, bounds) in &spec.warn {
             let target = spec.targets.iter().find(|t| t.column() == Some(column));
             let (Some(target), Some(text)) = (target, text(spec, &self.cells, column)) else { continue };
-            if let Some(detail) = bounds.odd(text, &target.kind, target.writing.as_ref(), tenant) {
+            if let Some(detail) = bounds.odd(text, &target.kind, writing(spec, &self.cells, column, target), tenant) {
                 let warning = RowError::warning(self.line, Code::OutOfRange, detail);
                 warnings.push(warning.at(&target.name, Some(column), Some(text)));
             }
