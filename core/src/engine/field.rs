@@ -138,7 +138,7 @@ impl Field {
             FieldType::Number => normal(self.bounded(value.as_f64().filter(|n| n.is_finite()).ok_or_else(wrong)?)?),
             FieldType::Date => parsed(date(text()?).map(|day| day.to_string()))?,
             FieldType::Instant => parsed(instant(text()?).map(print_instant))?,
-            FieldType::Json => self.documented(value)?,
+            FieldType::Json => Some(self.documented(value)?).filter(|value| !self.is_blank(value)).into(),
         };
         Ok(vec![one])
     }
@@ -220,6 +220,12 @@ impl Field {
             }
             None => Ok(kept(value)),
         }
+    }
+
+    /// Whether the value says as little as null: an address all of whose parts are empty.
+    fn is_blank(&self, value: &Json) -> bool {
+        let parts = value.as_object().filter(|_| self.nullable && self.schema.get("properties").is_some());
+        parts.is_some_and(|parts| parts.values().all(Json::is_null))
     }
 
     /// Of a field that a tenant has added: its name within [`CUSTOM`].

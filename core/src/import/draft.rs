@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::{
-    read,
+    read::{self, Writing},
     source::Cell,
     spec::Spec,
     target::{Began, Place, Source, Target},
@@ -27,16 +27,26 @@ pub struct Draft {
     pub waits: Option<String>,
 }
 
+fn cell<'a>(spec: &Spec, cells: &'a [Cell], column: &str) -> Option<&'a Cell> {
+    spec.slot(column).and_then(|slot| cells.get(slot))
+}
+
 /// The text of a column's cell, replacements made; `None` where it is empty or absent.
 pub fn text<'a>(spec: &'a Spec, cells: &'a [Cell], column: &str) -> Option<&'a str> {
-    let Some(Cell::Text(text)) = spec.slot(column).and_then(|slot| cells.get(slot)) else { return None };
+    let Some(Cell::Text(text) | Cell::Number(text)) = cell(spec, cells, column) else { return None };
     let text = if spec.formula_guard { unguarded(text) } else { text };
     let better = spec.replace.get(column).and_then(|words| words.get(text));
     Some(better.map_or(text, String::as_str)).filter(|text| !text.is_empty())
 }
 
 fn absent(spec: &Spec, cells: &[Cell], column: &str) -> bool {
-    matches!(spec.slot(column).and_then(|slot| cells.get(slot)), None | Some(Cell::Absent))
+    matches!(cell(spec, cells, column), None | Some(Cell::Absent))
+}
+
+/// How a column's text is written: signs that people put into numbers are not in those of the file itself.
+fn writing<'a>(spec: &Spec, cells: &[Cell], column: &str, target: &'a Target) -> Option<&'a Writing> {
+    let number = matches!(cell(spec, cells, column), Some(Cell::Number(_)));
+    target.writing.as_ref().filter(|writing| !number || matches!(writing, Writing::Time(_)))
 }
 
 impl Draft {
@@ -50,13 +60,16 @@ impl Draft {
                 Source::Column(column) | Source::Lookup(super::target::Lookup { column, .. }) => {
                     match (text(spec, &draft.cells, column), &target.source) {
                         (Some(_), Source::Lookup(_)) => continue,
-                        (Some(text), _) => match read::value(text, &target.kind, target.writing.as_ref(), tenant) {
-                            Ok(value) => value,
-                            Err(detail) => {
-                                draft.refuse(spec, target, Code::InvalidValue, detail);
-                                continue;
+                        (Some(text), _) => {
+                            let writing = writing(spec, &draft.cells, column, target);
+                            match read::value(text, &target.kind, writing, tenant) {
+                                Ok(value) => value,
+                                Err(detail) => {
+                                    draft.refuse(spec, target, Code::InvalidValue, detail);
+                                    continue;
+                                }
                             }
-                        },
+                        }
                         (None, _) if target.skips_empty || absent(spec, &draft.cells, column) => continue,
                         (None, _) => Json::Null,
                     }
@@ -64,7 +77,6 @@ impl Draft {
             };
             draft.place(target, value);
         }
-        draft.complete_money(spec, tenant);
         draft
     }
 
@@ -74,7 +86,8 @@ impl Draft {
         self.errors.push(error);
     }
 
-    /// Puts the value where the target says.
+    /// Puts the value where the target says. An amount comes before its currency, and is in the tenant's until then; without
+    /// an amount a currency says nothing.
     pub fn place(&mut self, target: &Target, value: Json) {
         match &target.place {
             Place::Whole => {
@@ -88,42 +101,19 @@ impl Draft {
                     Began::Grade => self.since.grade = at,
                 }
             }
-            Place::Part(path) => {
-                if let Some(at) = self.at(&target.field, path) {
-                    *at = value;
+            Place::Part(part) => {
+                let whole = self.data.entry(&target.field).or_insert_with(|| Json::Object(Map::new()));
+                if let Json::Object(whole) = whole {
+                    whole.insert(part.clone(), value);
                 }
             }
-            Place::Money(path, part) => {
-                let value = match value {
-                    Json::Object(mut money) => money.remove("amount").unwrap_or_default(),
-                    other => other,
-                };
-                if let Some(Json::Object(money)) = self.at(&target.field, path) {
-                    money.insert((*part).to_owned(), value);
+            Place::Currency(part) => {
+                let whole = self.data.get_mut(&target.field);
+                let money =
+                    whole.and_then(|whole| if let Some(part) = part { whole.get_mut(part) } else { Some(whole) });
+                if let (Some(Json::Object(money)), false) = (money, value.is_null()) {
+                    money.insert("currency".to_owned(), value);
                 }
-            }
-        }
-    }
-
-    /// The value at the path, an empty object at first.
-    fn at(&mut self, field: &str, path: &[String]) -> Option<&mut Json> {
-        let mut at = self.data.entry(field).or_insert_with(|| Json::Object(Map::new()));
-        for part in path {
-            at = at.as_object_mut()?.entry(part).or_insert_with(|| Json::Object(Map::new()));
-        }
-        Some(at)
-    }
-
-    /// Money of parts without an amount is none; without a currency it is in the tenant's.
-    fn complete_money(&mut self, spec: &Spec, tenant: &Tenant) {
-        for target in &spec.targets {
-            let Place::Money(path, _) = &target.place else { continue };
-            let Some(at) = self.at(&target.field, path) else { continue };
-            let Json::Object(money) = at else { continue };
-            if money.get("amount").is_none_or(Json::is_null) {
-                *at = Json::Null;
-            } else if money.get("currency").is_none_or(Json::is_null) {
-                money.insert("currency".to_owned(), tenant.base_currency.as_str().into());
             }
         }
     }
@@ -134,7 +124,7 @@ impl Draft {
         for (column, bounds) in &spec.warn {
             let target = spec.targets.iter().find(|t| t.column() == Some(column));
             let (Some(target), Some(text)) = (target, text(spec, &self.cells, column)) else { continue };
-            if let Some(detail) = bounds.odd(text, &target.kind, target.writing.as_ref(), tenant) {
+            if let Some(detail) = bounds.odd(text, &target.kind, writing(spec, &self.cells, column, target), tenant) {
                 let warning = RowError::warning(self.line, Code::OutOfRange, detail);
                 warnings.push(warning.at(&target.name, Some(column), Some(text)));
             }

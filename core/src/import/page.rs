@@ -285,7 +285,7 @@ impl Outcome {
         self.tally.rows += 1;
         for (column, cell) in spec.columns.iter().zip(&draft.cells) {
             match cell {
-                Cell::Text(text) => {
+                Cell::Text(text) | Cell::Number(text) => {
                     if spec.replace.get(column).is_some_and(|words| words.contains_key(text)) {
                         let of_column: &mut BTreeMap<_, _> = self.tally.replaced.entry(column.clone()).or_default();
                         *of_column.entry(text.clone()).or_default() += 1;

@@ -1,7 +1,7 @@
 //! The text of a cell into the JSON that the API takes for the field.
 
 use chrono::{
-    LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
+    NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
     format::{Item, Parsed, StrftimeItems, parse},
 };
 use chrono_tz::Tz;
@@ -84,7 +84,7 @@ pub fn value(text: &str, kind: &FieldType, writing: Option<&Writing>, tenant: &T
             json!({"amount": number(trimmed, writing)?, "currency": tenant.base_currency.as_str()})
         }
         FieldType::Date => json!(day(trimmed, writing)?.to_string()),
-        FieldType::Instant => json!(moment(trimmed, writing, tenant.time_zone)?),
+        FieldType::Instant => json!(instant(&moment(trimmed, writing, tenant.time_zone)?).map(print_instant)?),
         FieldType::Json if trimmed.starts_with(['{', '[']) => parsed_json(trimmed)?,
         FieldType::Choices(_) if trimmed.starts_with('[') => parsed_json(trimmed)?,
         FieldType::Choices(_) => trimmed.split(';').map(str::trim).filter(|word| !word.is_empty()).collect(),
@@ -169,30 +169,30 @@ pub fn day(text: &str, writing: Option<&Writing>) -> Result<NaiveDate, String> {
     with_pattern(text, pattern)?.to_naive_date().map_err(|source| format!("`{text}` is not a date: {source}"))
 }
 
-/// A day stands for its first moment, in the tenant's time zone.
+/// A day stands for its first moment. Times without an offset are of the tenant's time zone.
 fn moment(text: &str, writing: Option<&Writing>, zone: Tz) -> Result<String, String> {
-    let local = match writing {
-        Some(Writing::Time(pattern)) => {
-            let parsed = with_pattern(text, pattern)?;
-            if let Ok(at) = parsed.to_datetime() {
-                return Ok(print_instant(at.to_utc()));
-            }
-            let day = parsed.to_naive_date().map_err(|source| format!("`{text}` is not a date: {source}"))?;
-            day.and_time(parsed.to_naive_time().unwrap_or(NaiveTime::MIN))
+    let local = if let Some(Writing::Time(pattern)) = writing {
+        let parsed = with_pattern(text, pattern)?;
+        if let Ok(at) = parsed.to_datetime() {
+            return Ok(print_instant(at.to_utc()));
         }
-        _ => match date(text) {
-            Ok(day) => day.and_time(NaiveTime::MIN),
-            Err(_) => return instant(text).map(print_instant),
-        },
+        let day = parsed.to_naive_date().map_err(|source| format!("`{text}` is not a date: {source}"))?;
+        day.and_time(parsed.to_naive_time().unwrap_or(NaiveTime::MIN))
+    } else {
+        let (day, time) = text.split_once('T').unwrap_or((text, "00:00:00"));
+        match (date(day), NaiveTime::parse_from_str(time, "%H:%M:%S%.f")) {
+            (Ok(day), Ok(time)) => day.and_time(time),
+            _ => return instant(text).map(print_instant),
+        }
     };
     in_zone(local, zone).map(print_instant).ok_or_else(|| format!("`{text}` does not exist in {zone}"))
 }
 
 /// The earlier of two where clocks were put back; the first moment after the gap where they were put forward.
 fn in_zone(local: NaiveDateTime, zone: Tz) -> Option<chrono::DateTime<chrono::Utc>> {
-    (0..=8).find_map(|quarters| match zone.from_local_datetime(&(local + TimeDelta::minutes(30 * quarters))) {
-        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at.to_utc()),
-        LocalResult::None => None,
+    (0..=8).find_map(|halves| {
+        let local = local.checked_add_signed(TimeDelta::minutes(30 * halves))?;
+        zone.from_local_datetime(&local).earliest().map(|at| at.to_utc())
     })
 }
 

@@ -1,10 +1,13 @@
 //! The stored file as rows of the cells that the mapping reads.
 
-use std::collections::VecDeque;
+use std::{fmt, sync::Arc};
 
 use encoding_rs::Encoding;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
+use serde::{
+    Deserialize, Serialize,
+    de::{Deserializer, Error as _, MapAccess, Visitor},
+};
+use serde_json::{Map, Number, Value as Json};
 use uuid::Uuid;
 
 use super::{
@@ -26,6 +29,8 @@ pub enum Cell {
     Absent,
     Empty,
     Text(String),
+    /// A number of the file itself, in digits, sign and point alone.
+    Number(String),
 }
 
 /// One row: the cells of [`Spec::columns`] in their order, or why it cannot be read.
@@ -40,6 +45,8 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Layout {
     format: Format,
+    /// A line that is a text says why its row cannot be read.
+    workbook: bool,
     encoding: &'static Encoding,
     columns: Vec<String>,
     /// Place of each column in a CSV row, and how many a row has.
@@ -69,6 +76,7 @@ impl Layout {
         let row = splitter.next_row().ok_or_else(|| unreadable("is empty"))?;
         let mut layout = Self {
             format: spec.format,
+            workbook: spec.workbook,
             encoding: spec.encoding,
             columns: spec.columns.clone(),
             places: Vec::new(),
@@ -131,16 +139,55 @@ impl Layout {
     fn ndjson(&self, line: &[u8]) -> Result<Vec<Cell>, String> {
         let text = decoded(self.encoding, line)
             .ok_or_else(|| format!("has bytes that are not {}: is the encoding right?", self.encoding.name()))?;
-        let object: Map<String, Json> =
+        if self.workbook
+            && let Ok(reason) = serde_json::from_str(&text)
+        {
+            return Err(reason);
+        }
+        let Members(members) =
             serde_json::from_str(&text).map_err(|source| format!("is not a JSON object: {source}"))?;
-        let cell = |column: &String| match object.get(column) {
+        let cell = |column: &String| match members.get(column) {
             None => Cell::Absent,
             Some(Json::Null) => Cell::Empty,
             Some(Json::String(text)) if text.trim().is_empty() => Cell::Empty,
             Some(Json::String(text)) => Cell::Text(text.clone()),
+            Some(Json::Number(number)) => Cell::Number(plain(number)),
             Some(other) => Cell::Text(other.to_string()),
         };
         Ok(self.columns.iter().map(cell).collect())
+    }
+}
+
+/// Without an exponent, as people write numbers.
+fn plain(number: &Number) -> String {
+    number.as_f64().filter(|_| number.is_f64()).map_or_else(|| number.to_string(), |number| number.to_string())
+}
+
+/// A JSON object with no key twice: readers differ in which of the two they take.
+struct Members(Map<String, Json>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Map::new();
+                while let Some((key, value)) = map.next_entry::<String, Json>()? {
+                    if members.contains_key(&key) {
+                        return Err(A::Error::custom(format_args!("the key {key:?} comes twice")));
+                    }
+                    members.insert(key, value);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
     }
 }
 
@@ -175,16 +222,17 @@ fn decoded<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Option<std::borr
     encoding.decode_without_bom_handling_and_without_replacement(bytes)
 }
 
-/// Rows of a job's stored file, a chunk in memory at a time.
+/// Rows of a job's stored file. In memory are a chunk of it at a time and the rows that are taken.
 pub struct Source<'a> {
     cx: &'a Context,
     job: Uuid,
-    layout: Layout,
-    /// On its way between here and the thread that splits; `None` after the end.
+    layout: Arc<Layout>,
+    /// On its way between here and the thread that splits.
     splitter: Option<Splitter>,
-    rows: VecDeque<Row>,
+    /// The chunk to read next, and how much of it to skip.
     chunk: i64,
     skip: usize,
+    ended: bool,
 }
 
 impl<'a> Source<'a> {
@@ -194,12 +242,12 @@ impl<'a> Source<'a> {
     /// As [`Layout::read`]; the database.
     pub async fn open(cx: &'a Context, job: Uuid, spec: &Spec, from: Option<Position>) -> Result<Self> {
         let first = input::read(cx, job, 0).await?.unwrap_or_default();
-        let layout = Layout::read(spec, &first)?;
+        let layout = Arc::new(Layout::read(spec, &first)?);
         let at = from.unwrap_or(layout.start);
         let chunk = i64::try_from(at.offset / input::CHUNK as u64).unwrap_or(i64::MAX);
         let skip = usize::try_from(at.offset % input::CHUNK as u64).unwrap_or(0);
         let splitter = Some(Splitter::new(spec.format, at));
-        Ok(Self { cx, job, layout, splitter, rows: VecDeque::new(), chunk, skip })
+        Ok(Self { cx, job, layout, splitter, chunk, skip, ended: false })
     }
 
     pub fn layout(&self) -> &Layout {
@@ -211,23 +259,32 @@ impl<'a> Source<'a> {
     /// # Errors
     /// The database.
     pub async fn page(&mut self, limit: usize) -> Result<Vec<Row>> {
-        while self.rows.len() < limit {
-            let Some(mut splitter) = self.splitter.take() else { break };
+        let mut rows = self.split(limit, |_| {}).await?;
+        while rows.len() < limit && !self.ended {
             let bytes = input::read(self.cx, self.job, self.chunk).await?;
-            let (skip, layout) = (std::mem::take(&mut self.skip), self.layout.clone());
+            let skip = std::mem::take(&mut self.skip);
             self.chunk += 1;
-            let split = tokio::task::spawn_blocking(move || {
-                match &bytes {
-                    Some(bytes) => splitter.feed(bytes.get(skip..).unwrap_or_default()),
-                    None => splitter.end(),
-                }
-                let rows: Vec<Row> = std::iter::from_fn(|| splitter.next_row()).map(|raw| layout.row(raw)).collect();
-                (Some(splitter).filter(|_| bytes.is_some()), rows)
-            });
-            let (splitter, rows) = split.await.map_err(|source| Error::internal("splitting does not panic", source))?;
-            self.splitter = splitter;
-            self.rows.extend(rows);
+            self.ended = bytes.is_none();
+            let more = move |splitter: &mut Splitter| match &bytes {
+                Some(bytes) => splitter.feed(bytes.get(skip..).unwrap_or_default()),
+                None => splitter.end(),
+            };
+            rows.extend(self.split(limit - rows.len(), more).await?);
         }
-        Ok(self.rows.drain(..limit.min(self.rows.len())).collect())
+        Ok(rows)
+    }
+
+    /// At most `limit` rows of what the splitter has after `more`.
+    async fn split(&mut self, limit: usize, more: impl FnOnce(&mut Splitter) + Send + 'static) -> Result<Vec<Row>> {
+        let Some(mut splitter) = self.splitter.take() else { return Ok(Vec::new()) };
+        let layout = Arc::clone(&self.layout);
+        let split = tokio::task::spawn_blocking(move || {
+            more(&mut splitter);
+            let rows = std::iter::from_fn(|| splitter.next_row()).take(limit).map(|raw| layout.row(raw)).collect();
+            (splitter, rows)
+        });
+        let (splitter, rows) = split.await.map_err(|source| Error::internal("splitting does not panic", source))?;
+        self.splitter = Some(splitter);
+        Ok(rows)
     }
 }

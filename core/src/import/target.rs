@@ -37,9 +37,10 @@ pub struct Target {
 pub enum Place {
     Whole,
     /// A member of the field's object: `billing_address.city`, `custom.budget`.
-    Part(Vec<String>),
-    /// The amount or the currency of the money at this place in the field: `amount.currency`, `custom.budget.amount`.
-    Money(Vec<String>, &'static str),
+    Part(String),
+    /// The currency of the money that the field is, or that is a member of it: `amount.currency`, `custom.budget.currency`.
+    /// The amount's place is that of the money.
+    Currency(Option<String>),
     /// When the record's first interval began.
     Since(Began),
 }
@@ -108,25 +109,13 @@ pub(super) fn targets(cx: &Context, shape: &Shape, given: &Map<String, Json>, wr
             break;
         }
         let pointer = format!("/mapping/{}", escaped(name));
-        let Some(mut target) = place(shape, name, &pointer, wrong) else { continue };
-        if let Some(source) = source(cx, shape, &target, entry, &pointer, wrong) {
+        let Some((mut target, field)) = place(shape, name, &pointer, wrong) else { continue };
+        if let Some(source) = source(cx, shape, &field, entry, &pointer, wrong) {
             target.source = source;
             targets.push(target);
         }
     }
-    for part in targets.iter().filter(|t| matches!(t.place, Place::Part(_))) {
-        if mapping.contains_key(&part.field) {
-            let detail = format!("`{}` is mapped as a whole and in parts", part.field);
-            wrong.add(&format!("/mapping/{}", escaped(&part.name)), Code::InvalidValue, detail);
-        }
-    }
-    let mut own = targets.iter().filter_map(Target::lookup).filter(|lookup| lookup.kind == shape.name);
-    if let Some(first) = own.next()
-        && own.any(|lookup| lookup.by != first.by)
-    {
-        let detail = format!("lookups into `{}` itself must all be by the same field", shape.name);
-        wrong.add("/mapping", Code::InvalidValue, detail);
-    }
+    contradictions(shape, mapping, &targets, wrong);
     for (name, format) in wrong.object(given, "formats").into_iter().flatten() {
         if wrong.is_enough() {
             break;
@@ -147,23 +136,44 @@ pub(super) fn targets(cx: &Context, shape: &Shape, given: &Map<String, Json>, wr
     targets
 }
 
-/// The field that a name of the mapping means, its source still open.
-fn place(shape: &Shape, name: &str, pointer: &str, wrong: &mut Wrong) -> Option<Target> {
-    let target = |field: &str, place, kind, access, skips_empty| {
+/// Refuses what single entries do not show to be wrong.
+fn contradictions(shape: &Shape, mapping: &Map<String, Json>, targets: &[Target], wrong: &mut Wrong) {
+    for part in targets {
+        let detail = match &part.place {
+            Place::Currency(_) => {
+                let money = part.name.trim_end_matches(".currency");
+                let amounts = [money.to_owned(), format!("{money}.amount")];
+                let alone = !amounts.iter().any(|amount| mapping.contains_key(amount));
+                alone.then(|| format!("is of no use without `{money}.amount`"))
+            }
+            _ if part.name == part.field => None,
+            _ => {
+                mapping.contains_key(&part.field).then(|| format!("`{}` is mapped as a whole and in parts", part.field))
+            }
+        };
+        if let Some(detail) = detail {
+            wrong.add(&format!("/mapping/{}", escaped(&part.name)), Code::InvalidValue, detail);
+        }
+    }
+    let mut own = targets.iter().filter_map(Target::lookup).filter(|lookup| lookup.kind == shape.name);
+    if let Some(first) = own.next()
+        && own.any(|lookup| lookup.by != first.by)
+    {
+        let detail = format!("lookups into `{}` itself must all be by the same field", shape.name);
+        wrong.add("/mapping", Code::InvalidValue, detail);
+    }
+}
+
+/// What a name of the mapping means, its source still open, and the field whose values it takes.
+fn place(shape: &Shape, name: &str, pointer: &str, wrong: &mut Wrong) -> Option<(Target, Field)> {
+    let target = |root: &str, place, field: Field, access, skips_empty| {
         let source = Source::Constant(Json::Null);
-        Some(Target {
-            name: name.to_owned(),
-            field: field.to_owned(),
-            place,
-            source,
-            kind,
-            writing: None,
-            access,
-            skips_empty,
-        })
+        let (name, root, kind) = (name.to_owned(), root.to_owned(), field.kind.clone());
+        Some((Target { name, field: root, place, source, kind, writing: None, access, skips_empty }, field))
     };
     if let Some((_, _, began)) = SINCE.iter().find(|(since, of, _)| *since == name && shape.field(of).is_some()) {
-        return target(name, Place::Since(*began), FieldType::Instant, FieldAccess::History, true);
+        let began = Place::Since(*began);
+        return target(name, began, inner(name, FieldType::Instant, &Json::Null), FieldAccess::History, true);
     }
     let (root, rest) = name.split_once('.').map_or((name, None), |(root, rest)| (root, Some(rest)));
     let Some(field) = shape.field(root) else {
@@ -177,14 +187,14 @@ fn place(shape: &Shape, name: &str, pointer: &str, wrong: &mut Wrong) -> Option<
     }
     let Some(rest) = rest else {
         let skips = !field.nullable && !field.required;
-        return target(root, Place::Whole, field.kind.clone(), field.access, skips);
+        return target(root, Place::Whole, field.clone(), field.access, skips);
     };
     let found = match rest.split_once('.') {
-        _ if root != CUSTOM => part(field, rest, Vec::new()),
+        _ if root != CUSTOM => part(field, None, rest).map(|(place, part)| (place, part, false)),
         own => own_place(shape, own.map_or((rest, None), |(key, part)| (key, Some(part)))),
     };
     match found {
-        Ok((place, kind, skips)) => target(root, place, kind, field.access, skips),
+        Ok((place, part, skips)) => target(root, place, part, field.access, skips),
         Err(detail) => {
             wrong.add(pointer, Code::UnknownField, detail);
             None
@@ -192,33 +202,52 @@ fn place(shape: &Shape, name: &str, pointer: &str, wrong: &mut Wrong) -> Option<
     }
 }
 
-type Found = Result<(Place, FieldType, bool), String>;
-
-/// A custom field, or a part of one.
-fn own_place(shape: &Shape, (key, rest): (&str, Option<&str>)) -> Found {
+/// A custom field, or a part of one, and whether an empty cell leaves it alone.
+fn own_place(shape: &Shape, (key, rest): (&str, Option<&str>)) -> Result<(Place, Field, bool), String> {
     let names = shape.custom.active().map(|field| &*field.key);
     let own = shape.custom.get(key).ok_or_else(|| unknown("custom field", key, names))?;
     match rest {
-        None => Ok((Place::Part(vec![key.to_owned()]), own.field.kind.clone(), own.field.required)),
-        Some(rest) => part(&own.field, rest, vec![key.to_owned()]),
+        None => Ok((Place::Part(key.to_owned()), own.field.clone(), own.field.required)),
+        Some(rest) => part(&own.field, Some(key), rest).map(|(place, part)| (place, part, false)),
     }
 }
 
-/// A part of the field, whose value is at `at`.
-fn part(field: &Field, rest: &str, at: Vec<String>) -> Found {
-    match (&field.kind, rest) {
-        (FieldType::Money, "amount") => Ok((Place::Money(at, "amount"), FieldType::Money, false)),
-        (FieldType::Money, "currency") => Ok((Place::Money(at, "currency"), FieldType::Currency, false)),
-        (FieldType::Money, _) => Err(unknown("part of money", rest, ["amount", "currency"])),
-        (FieldType::Json, _) => Ok((Place::Part(rest.split('.').map(str::to_owned).collect()), FieldType::Text, false)),
-        _ => Err(format!("`{}` has no parts", field.name)),
+/// A part of the field, as the field's schema has it; `key`: the field is a member of the one that holds the tenant's own.
+fn part(field: &Field, key: Option<&str>, name: &str) -> Result<(Place, Field), String> {
+    let parts = match field.kind {
+        FieldType::Money | FieldType::Json => field.schema.get("properties").and_then(Json::as_object),
+        _ => None,
+    };
+    let parts = parts.ok_or_else(|| format!("`{}` has no parts", field.name))?;
+    let names = parts.keys().map(String::as_str);
+    let schema = parts.get(name).ok_or_else(|| unknown(&format!("part of {}", field.name), name, names))?;
+    let part = inner(&format!("{}.{name}", field.name), FieldType::of(schema, None), schema);
+    let key = key.map(str::to_owned);
+    Ok(match (&field.kind, name) {
+        (FieldType::Money, "amount") => (key.map_or(Place::Whole, Place::Part), field.clone()),
+        (FieldType::Money, _) => (Place::Currency(key), part),
+        _ => (Place::Part(name.to_owned()), part),
+    })
+}
+
+/// What is no field of the kind, yet read and checked as one.
+fn inner(name: &str, kind: FieldType, schema: &Json) -> Field {
+    Field {
+        name: name.to_owned(),
+        kind,
+        columns: Vec::new(),
+        nullable: true,
+        required: false,
+        access: FieldAccess::Write,
+        schema: schema.clone(),
+        document: None,
     }
 }
 
 fn source(
     cx: &Context,
     shape: &Shape,
-    target: &Target,
+    field: &Field,
     entry: &Json,
     pointer: &str,
     wrong: &mut Wrong,
@@ -230,11 +259,11 @@ fn source(
     };
     wrong.keys(pointer, entry, &["column", "constant", "lookup"]);
     match (entry.get("column"), entry.get("constant"), entry.get("lookup")) {
-        (None, Some(constant), None) => constant_of(cx, shape, target, constant, pointer, wrong),
+        (None, Some(constant), None) => constant_of(cx, shape, field, constant, pointer, wrong),
         (Some(Json::String(column)), None, None) => Some(Source::Column(column.clone())),
         (Some(Json::String(column)), None, Some(given)) => {
             let pointer = format!("{pointer}/lookup");
-            lookup(cx, shape.any_field(&target.name)?, column, given, &pointer, wrong).map(Source::Lookup)
+            lookup(cx, field, column, given, &pointer, wrong).map(Source::Lookup)
         }
         _ => {
             wrong.add(pointer, Code::InvalidValue, wanted);
@@ -247,20 +276,20 @@ fn source(
 fn constant_of(
     cx: &Context,
     shape: &Shape,
-    target: &Target,
+    field: &Field,
     constant: &Json,
     pointer: &str,
     wrong: &mut Wrong,
 ) -> Option<Source> {
-    let value = match (&target.place, &target.kind, constant) {
-        (Place::Whole | Place::Part(_), FieldType::Money, Json::String(amount)) => {
+    let value = match (&field.kind, constant) {
+        (FieldType::Money, Json::String(amount)) => {
             json!({"amount": amount, "currency": cx.tenant.base_currency.as_str()})
         }
         _ => constant.clone(),
     };
-    let checked = match shape.custom.active().find(|own| own.field.name == target.name) {
+    let checked = match shape.custom.active().find(|own| own.field.name == field.name) {
         Some(own) => own.read(&value).map(drop),
-        None => shape.field(&target.name).map_or(Ok(()), |field| field.decode(&value).map(drop)),
+        None => field.decode(&value).map(drop),
     };
     if let Err(violation) = checked {
         wrong.add(&format!("{pointer}/constant"), violation.code, violation.detail);

@@ -52,7 +52,7 @@ pub fn convert(mut file: File, wanted: &Wanted, lines: &mpsc::Sender<Vec<u8>>) -
     let mut book: Xlsx<_> = Xlsx::new(BufReader::new(file)).map_err(|error| failed(&error))?;
     let name = sheet(book.sheets_metadata(), wanted)?;
     let mut cells = book.worksheet_cells_reader(&name).map_err(|error| failed(&error))?;
-    let mut out = Lines { to: lines, buffer: Vec::with_capacity(CHUNK + 4096), line: 0, header: None, row: Map::new() };
+    let mut out = Lines::to(lines);
     let mut at = 0;
     while let Some(cell) = cells.next_cell().map_err(|error| failed(&error))? {
         let (row, column) = cell.get_position();
@@ -66,7 +66,7 @@ pub fn convert(mut file: File, wanted: &Wanted, lines: &mpsc::Sender<Vec<u8>>) -
             out.end(at, wanted)?;
             at = row;
         }
-        out.cell(column, text(cell.get_value()), wanted);
+        out.cell(column, cell.get_value(), wanted);
     }
     out.end(at, wanted)?;
     out.flush()
@@ -107,22 +107,31 @@ fn sheet(sheets: &[Sheet], wanted: &Wanted) -> Result<String> {
     })
 }
 
-/// As a person would type it into a CSV file: numbers without exponents, days as dates.
-fn text(cell: &DataRef<'_>) -> String {
+/// As a person would type it into a CSV file: days as dates.
+fn value(cell: &DataRef<'_>) -> Json {
     match cell {
-        DataRef::Int(number) => number.to_string(),
-        DataRef::Float(number) => number.to_string(),
-        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
-        DataRef::SharedString(text) => (*text).to_owned(),
-        DataRef::Bool(flag) => flag.to_string(),
+        DataRef::Int(number) => (*number).into(),
+        DataRef::Float(float) => number(*float),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.as_str().into(),
+        DataRef::SharedString(text) => (*text).into(),
+        DataRef::Bool(flag) => (*flag).into(),
         DataRef::DateTime(time) => match time.as_datetime().filter(|_| time.is_datetime()) {
-            Some(time) if time.time() == chrono::NaiveTime::MIN => time.date().to_string(),
-            Some(time) => time.format("%Y-%m-%dT%H:%M:%S%.3f").to_string(),
-            None => time.as_f64().to_string(),
+            Some(time) if time.time() == chrono::NaiveTime::MIN => time.date().to_string().into(),
+            Some(time) => time.format("%Y-%m-%dT%H:%M:%S%.3f").to_string().into(),
+            None => number(time.as_f64()),
         },
-        DataRef::Error(error) => error.to_string(),
-        DataRef::Empty => String::new(),
+        DataRef::Error(error) => error.to_string().into(),
+        DataRef::Empty => Json::Null,
     }
+}
+
+/// A sheet has whole numbers as fractions too: a key 4711 is not `4711.0`.
+fn number(float: f64) -> Json {
+    float.to_string().parse::<i64>().map_or_else(|_| float.into(), Json::from)
+}
+
+fn is_blank(value: &Json) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 /// The sheet on its way out.
@@ -133,50 +142,62 @@ struct Lines<'a> {
     line: u32,
     /// Place -> name.
     header: Option<Vec<String>>,
-    /// The row under way: of the header its texts by place, else by column.
+    /// The row under way: what is not blank, of the header by place, else by column. Columns that the mapping does not read
+    /// are here too: a row that has only those is no blank line.
     row: Map<String, Json>,
+    /// Why the row cannot be read.
+    broken: Option<String>,
 }
 
-impl Lines<'_> {
-    fn cell(&mut self, place: u32, text: String, wanted: &Wanted) {
-        if text.trim().is_empty() {
+impl<'a> Lines<'a> {
+    fn to(to: &'a mpsc::Sender<Vec<u8>>) -> Self {
+        let buffer = Vec::with_capacity(CHUNK + 4096);
+        Self { to, buffer, line: 0, header: None, row: Map::new(), broken: None }
+    }
+
+    fn cell(&mut self, place: u32, cell: &DataRef<'_>, wanted: &Wanted) {
+        let value = value(cell);
+        if is_blank(&value) {
             return;
         }
         let name = match &self.header {
             None => place.to_string(),
-            Some(header) => match header.get(place as usize) {
-                Some(name) if wanted.columns.contains(name) => name.clone(),
-                _ => return,
+            Some(header) => match header.get(place as usize).filter(|name| !name.is_empty()) {
+                Some(name) => name.clone(),
+                None => return,
             },
         };
-        self.row.insert(name, text.into());
+        if let DataRef::Error(error) = cell
+            && wanted.columns.contains(&name)
+        {
+            self.broken.get_or_insert_with(|| format!("has the error {error} in the column `{name}`"));
+        }
+        self.row.insert(name, value);
     }
 
     /// The row `at`, from 0, is whole.
     fn end(&mut self, at: u32, wanted: &Wanted) -> Result<()> {
-        let row = std::mem::take(&mut self.row);
-        if row.is_empty() && self.header.is_none() {
+        let (row, broken) = (std::mem::take(&mut self.row), self.broken.take());
+        if row.is_empty() {
             return Ok(());
         }
         while self.line < at {
             self.buffer.push(b'\n'); // a row without cells
             self.line += 1;
         }
-        let line = if let Some(header) = &self.header {
-            let cell = |name: &String| (name.clone(), row.get(name).cloned().unwrap_or_default());
-            let named = header.iter().filter(|name| wanted.columns.contains(name));
-            if row.is_empty() { None } else { Some(Json::Object(named.map(cell).collect())) }
-        } else {
-            let width = row.keys().filter_map(|place| place.parse::<usize>().ok()).max().unwrap_or_default() + 1;
-            let name = |place: usize| row.get(&place.to_string()).and_then(Json::as_str).unwrap_or_default();
-            let header: Vec<_> = (0..width).map(|place| name(place).trim().to_owned()).collect();
-            self.header = Some(header.clone());
-            Some(header.into())
+        let line: Json = match (&self.header, broken) {
+            (Some(_), Some(broken)) => broken.into(),
+            (Some(header), None) => {
+                let cell = |name: &String| (name.clone(), row.get(name).cloned().unwrap_or_default());
+                header.iter().filter(|name| wanted.columns.contains(name)).map(cell).collect()
+            }
+            (None, _) => {
+                let header = names(&row);
+                self.header = Some(header.clone());
+                header.into()
+            }
         };
-        if let Some(line) = line {
-            serde_json::to_writer(&mut self.buffer, &line)
-                .map_err(|source| Error::internal("a row is JSON", source))?;
-        }
+        serde_json::to_writer(&mut self.buffer, &line).map_err(|source| Error::internal("a row is JSON", source))?;
         self.buffer.push(b'\n');
         self.line += 1;
         if self.buffer.len() >= CHUNK { self.flush() } else { Ok(()) }
@@ -186,4 +207,14 @@ impl Lines<'_> {
         let lines = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK + 4096));
         self.to.blocking_send(lines).map_err(|_| Error::internal("the lines of a workbook are taken", "nobody does"))
     }
+}
+
+/// The names of the columns by place, of a row by place.
+fn names(row: &Map<String, Json>) -> Vec<String> {
+    let width = row.keys().filter_map(|place| place.parse::<usize>().ok()).max().unwrap_or_default() + 1;
+    let name = |place: usize| match row.get(&place.to_string()) {
+        Some(Json::String(name)) => name.trim().to_owned(),
+        name => name.map(Json::to_string).unwrap_or_default(),
+    };
+    (0..width).map(name).collect()
 }
