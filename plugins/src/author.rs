@@ -88,7 +88,9 @@ pub fn run_file(
         let frame = rows::frame(manifest, &context.currency, &columns(manifest, batch))?;
         let call = Call { artefact: artefact.clone(), config: config.clone(), context: context.clone(), frame };
         let (outcomes, log) = outcomes(host, kind, call)?;
-        log.iter().for_each(|line| said(line));
+        for line in &log {
+            said(line);
+        }
         answers.extend(batch.iter().zip(outcomes).map(|(row, outcome)| row.answered(outcome)));
     }
     answers.sort_by_key(|row| row.line);

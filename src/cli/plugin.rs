@@ -131,7 +131,9 @@ fn test(component: &[u8]) -> Result<(), Box<dyn Error>> {
                     trial.rows,
                     cost.fuel
                 );
-                cost.log.iter().for_each(|said| println!("        {said}"));
+                for said in &cost.log {
+                    println!("        {said}");
+                }
             }
             Err(failure) => println!("failed  {}: {}", trial.fixture, failure.detail),
         }
