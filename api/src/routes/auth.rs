@@ -161,8 +161,7 @@ async fn change_password(
 #[utoipa::path(put, path = "/v1/users/{id}/password", operation_id = "set_user_password", tag = "auth",
     params(("id" = uuid::Uuid, Path, description = "The user.")), 
     request_body(content = NewPassword, example = json!({"password": "ten blue plums"})),
-    extensions(("x-right" = json!("user:set_password"))),
-    responses((status = 204, description = "Set."), (status = 409, description = "The user is invited.")))]
+    extensions(("x-right" = json!("user:set_password"))), responses((status = 204, description = "Set.")))]
 async fn set_password(caller: Caller, id: Id, parameters: Parameters, body: Body<NewPassword>) -> Answer {
     let [] = parameters.take([])?;
     access::set_password(&caller, id.0, &body.0.password).await?;
