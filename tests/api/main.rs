@@ -27,6 +27,7 @@ mod export;
 mod fence;
 mod hostile;
 mod idempotency;
+mod import_cells;
 mod imports;
 mod jobs;
 mod limits;
