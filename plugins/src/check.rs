@@ -16,6 +16,9 @@ type Checked = Result<(), PluginFailure>;
 /// Contributions must add up to within this share of the value, or absolutely where the value is below 1.
 const TOLERANCE: f64 = 1e-9;
 
+/// Bytes of an answer whose codes and arguments are written out for each row they are said of, as they are kept.
+const WRITTEN_OUT: usize = 16 << 20;
+
 /// # Errors
 /// The first promise of `promised` that the scores of `rows` rows break.
 pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checked {
@@ -31,6 +34,8 @@ pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checke
     }
     reasons(&scores.reasons, rows, promised)?;
     reasons(&scores.declined, rows, promised)?;
+    let said = written_out(&scores.reasons) + written_out(&scores.declined);
+    bounded(figures().fold(said, |bytes, figure| bytes.saturating_add((figure.code.len() + NUMBER) * rows)))?;
     let declined = declined(&scores.declined, rows)?;
     for (row, (&value, &declined)) in scores.values.iter().zip(&declined).enumerate() {
         if declined {
@@ -66,7 +71,8 @@ pub(crate) fn segments(segments: &Segments, rows: usize, promised: &Outputs) -> 
         let (codes, weights) = (segments.codes.get(slot.clone()), segments.weights.get(slot));
         labels_of_row(row, codes.unwrap_or_default(), weights.unwrap_or_default(), promised.multiple)?;
     }
-    reasons(&segments.reasons, rows, promised)
+    reasons(&segments.reasons, rows, promised)?;
+    bounded(written_out(&segments.reasons))
 }
 
 fn labels_of_row(row: usize, labels: &[u32], weights: &[f64], multiple: bool) -> Checked {
@@ -145,11 +151,32 @@ fn reasons(reasons: &[Reason], rows: usize, promised: &Outputs) -> Checked {
         }
         let name = format!("reason {}", reason.code);
         columns::codes(&name, &reason.rows, rows)?;
+        if reason.rows.iter().collect::<BTreeSet<_>>().len() < reason.rows.len() {
+            return Err(codes::REPEATED_CODE.because(format!("{name} is given twice for one row")));
+        }
         for (position, arg) in reason.args.iter().enumerate() {
             columns::column(&format!("argument {position} of {name}"), arg, reason.rows.len())?;
         }
     }
     Ok(())
+}
+
+/// A number and what stands around it.
+const NUMBER: usize = 24;
+
+/// Bytes of the reasons as they are kept: each row has its own.
+fn written_out(reasons: &[Reason]) -> usize {
+    let arguments = |reason: &Reason| reason.args.iter().map(columns::written_out).fold(0, usize::saturating_add);
+    let one = |reason: &Reason| ((reason.code.len() + NUMBER) * reason.rows.len()).saturating_add(arguments(reason));
+    reasons.iter().map(one).fold(0, usize::saturating_add)
+}
+
+fn bounded(bytes: usize) -> Checked {
+    if bytes <= WRITTEN_OUT {
+        return Ok(());
+    }
+    let detail = format!("codes and arguments come to {bytes} bytes for all rows, the limit is {WRITTEN_OUT}");
+    Err(codes::RETURNED_TOO_MUCH.because(detail))
 }
 
 /// Whether each row is declined.
@@ -231,6 +258,10 @@ mod tests {
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![1 << 53])), "plugin_out_of_range");
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![i64::MIN])), "plugin_out_of_range");
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Booleans(vec![2])), "plugin_out_of_range");
+        assert_eq!(code(|s| (s.reasons[0].rows, s.reasons[0].args) = (vec![0, 0], vec![])), "plugin_repeated_code");
+        let long = Texts { dict: vec!["x".repeat(WRITTEN_OUT)], codes: vec![0] };
+        assert_eq!(code(|s| s.reasons[0].args[0] = Column::Texts(long)), "plugin_returned_too_much");
+        assert_eq!(code(|s| s.figures[0].code = "x".repeat(WRITTEN_OUT / 2)), "plugin_returned_too_much");
         let text = Texts { dict: vec!["x".into()], codes: vec![1] };
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Texts(text)), "plugin_bad_index");
         assert_eq!(code(|s| s.declined.push(late(&[1], vec![]))), "plugin_bad_declined");

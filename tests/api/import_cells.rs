@@ -135,12 +135,7 @@ fn numbers_of_the_file_itself_are_read_as_they_are_whatever_the_format_of_the_co
         let [mut lines, mut book] = ["ndjson", "xlsx"].map(|format| spec(format, &mapping));
         lines["formats"] = formats.clone();
         book["formats"] = formats;
-<<<<<<< HEAD
-        let text: String = file.iter().map(|row| format!("{row}\n")).collect();
-        let (result, place) = imported(&admin, &lines, text).await;
-=======
         let (result, place) = imported(&admin, &lines, file.map(|row| row.to_string()).join("\n")).await;
->>>>>>> wt-hc
         assert_eq!(result["created"], 3, "{:?}", errors(&admin, &place).await);
         let stored = accounts(&admin, "external_id,annual_revenue,custom").await;
         let number = |row: &Json| row["custom"]["size"].as_f64();
