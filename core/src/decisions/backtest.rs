@@ -42,6 +42,9 @@ pub async fn fifths(cx: &Context, plan: &Plan) -> Result<Map<String, Json>> {
     if foreign > 0 && money {
         return Err(metrics::mixed(cx, foreign, "the outcome"));
     }
+    if groups.iter().any(|group| group.sum.saturating_abs() > metrics::WHOLE) {
+        return Err(metrics::beyond("the outcome"));
+    }
     let (subjects, sum): (i64, i64) =
         groups.iter().fold((0, 0), |(n, sum), group| (n + group.subjects, sum + group.sum));
     let fifths: Vec<_> = groups
@@ -102,7 +105,7 @@ fn grouped(cx: &Context, plan: &Plan, wanted: &Wanted) -> Result<SelectStatement
     select
         .expr_as(fifth.finally(5_i64), Alias::new("fifth"))
         .expr_as(of("ranked", "subject_id").count(), Alias::new("subjects"))
-        .expr_as(whole(of("o", "f0").if_null(0_i64)), Alias::new("total"))
+        .expr_as(metrics::sum(of("o", "f0").if_null(0_i64)), Alias::new("total"))
         .expr_as(
             whole(CaseStatement::new().case(of("o", "f0").gt(0_i64), 1_i64).finally(0_i64).into()),
             Alias::new("with_outcome"),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use crate::{
     engine::Shape,
     error::{Code, VIOLATIONS, Violation, unknown},
-    metrics::{Datum, Measured, Period, Wanted, Window},
+    metrics::{DAYS, Datum, Measured, Period, Unit, Wanted, Window},
     ports::{Input, InputType, Manifest},
 };
 
@@ -79,13 +79,13 @@ fn source(name: &str, input: &Input, subject: &Shape, bound: Option<&Json>) -> R
         let detail = format!("`{}` cannot feed the input {name}, which takes a value of type {kind}", binding.from);
         return Err(wrong(Code::WrongUnit, detail));
     }
-    Ok(Source {
-        name: name.to_owned(),
-        kind: input.kind,
-        wanted,
-        required: input.required,
-        default: input.default.as_ref().and_then(|json| datum(input.kind, json)),
-    })
+    let default = input.default.as_ref().and_then(|json| datum(input.kind, json));
+    let days = matches!(&wanted, Wanted::Fact { fact, .. } if fact.unit() == Unit::Days);
+    if days && matches!(default, Some(Datum::Integer(days)) if !(0..=DAYS).contains(&days)) {
+        let detail = format!("the manifest's default of `{}` must be 0 to {DAYS} days", binding.from);
+        return Err(wrong(Code::OutOfRange, detail));
+    }
+    Ok(Source { name: name.to_owned(), kind: input.kind, wanted, required: input.required, default })
 }
 
 /// A default as the facts it stands in for; `None` where it is not of the input's type.
@@ -104,10 +104,6 @@ fn datum(kind: InputType, json: &Json) -> Option<Datum> {
 impl Source {
     /// What its absence means for the population behind statistics.
     pub fn measured(&self) -> Measured {
-        let default = match self.default {
-            Some(Datum::Integer(value)) => Some(value),
-            _ => None,
-        };
-        Measured { wanted: self.wanted.clone(), required: self.required, default }
+        Measured { wanted: self.wanted.clone(), required: self.required, default: self.default.clone() }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ConnectionTrait, Value,
+    Condition, ConnectionTrait, Value,
     sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, SimpleExpr},
 };
 use serde_json::{Value as Json, json};
@@ -130,14 +130,21 @@ pub async fn unreached(unit: &Unit<'_>, plan: &Plan, last: Option<Uuid>) -> Resu
     let table = plan.subject.shape().table();
     let scope =
         Query::select().column((table.clone(), Alias::new("id"))).from(table).cond_where(plan.scope.clone()).take();
+    let reached = last.map(|last| col("subject_id").gt(last));
+    let these = Condition::all().add(col("subject_id").in_subquery(scope)).add_option(reached);
+    stale(unit, plan.installation.id, Some(these)).await
+}
+
+/// Marks what an installation decided, or of that what is about `these`.
+///
+/// # Errors
+/// The database.
+pub async fn stale(unit: &Unit<'_>, installation: Uuid, these: Option<Condition>) -> Result<()> {
     for of in [&SCORES, &LABELS] {
         let mut update = Query::update();
         update.table(Alias::new(of.table)).value(Alias::new("stale"), true).value(Alias::new("updated_at"), unit.now);
-        update.value(Alias::new("version"), col("version").add(1)).cond_where(current(unit.cx, plan));
-        update.and_where(col("stale").eq(false)).and_where(col("subject_id").in_subquery(scope.clone()));
-        if let Some(last) = last {
-            update.and_where(col("subject_id").gt(last));
-        }
+        update.value(Alias::new("version"), col("version").add(1)).cond_where(current(unit.cx, installation));
+        update.and_where(col("stale").eq(false)).cond_where(these.clone().unwrap_or_else(Condition::all));
         unit.txn.execute(&update).await?;
     }
     Ok(())
@@ -223,7 +230,7 @@ async fn withdraw(unit: &Unit<'_>, plan: &Plan, of: &Decisions, rows: SimpleExpr
         .value(Alias::new("deleted_at"), unit.now)
         .value(Alias::new("updated_at"), unit.now)
         .value(Alias::new("version"), col("version").add(1))
-        .cond_where(current(unit.cx, plan))
+        .cond_where(current(unit.cx, plan.installation.id))
         .and_where(rows)
         .take();
     unit.txn.execute(&update).await?;
@@ -231,10 +238,10 @@ async fn withdraw(unit: &Unit<'_>, plan: &Plan, of: &Decisions, rows: SimpleExpr
 }
 
 /// The installation's decisions that hold.
-fn current(cx: &Context, plan: &Plan) -> sea_orm::Condition {
-    sea_orm::Condition::all()
+fn current(cx: &Context, installation: Uuid) -> Condition {
+    Condition::all()
         .add(col("tenant_id").eq(cx.tenant.id))
-        .add(col("installation_id").eq(plan.installation.id))
+        .add(col("installation_id").eq(installation))
         .add(col("deleted_at").is_null())
 }
 

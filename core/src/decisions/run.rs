@@ -16,19 +16,19 @@ use super::{
     answer::{self, Answer},
     backtest, book, compare, config,
     frame::{self, Facts, Page},
-    hex, object,
+    hex, newest, object,
     plan::{self, Plan},
     request, statistics,
 };
 use crate::{
     context::{Context, Unit},
-    engine::{Operation, Since, follow_up, load},
+    engine::{Operation, Since, follow_up, load, settled},
     error::{Code, Error, Result},
     jobs::{Progress, Running, Work},
     metrics::{self, Keys},
     ports::{self, Call, Frame, RunContext},
     records::{
-        installation::Kind,
+        installation::{self, Kind},
         plugin_run::{Entity, Mode, Outcome},
     },
 };
@@ -67,7 +67,15 @@ impl Work for PluginRun {
     }
 
     async fn run(&self, job: &Running) -> Result<Json> {
-        let plan = Plan::load(&job.cx, job.id).await?;
+        let plan = match Plan::load(&job.cx, job.id).await {
+            Err(error) if !matches!(error, Error::Database(_)) => {
+                let unit = job.cx.begin().await?;
+                ended(&unit, job.id, Some(&error)).await?;
+                unit.commit().await?;
+                return Err(error);
+            }
+            plan => plan?,
+        };
         let mut at = Checkpoint::deserialize(&job.checkpoint)
             .map_err(|source| Error::internal("a checkpoint can be read", source))?;
         match pages(job, &plan, &mut at).await {
@@ -103,7 +111,10 @@ async fn pages(job: &Running, plan: &Plan, at: &mut Checkpoint) -> Result<Json> 
         let before = compare::stored(cx, plan, &page, &answers).await?;
         let unit = cx.begin().await?;
         match plan.run.mode {
-            Mode::Apply => book::page(&unit, plan, &page, said).await?,
+            Mode::Apply => {
+                still_applies(&unit, plan).await?;
+                book::page(&unit, plan, &page, said).await?;
+            }
             Mode::Simulate | Mode::Backtest => compare::keep(&unit, plan, &page, &before, &answers).await?,
         }
         job.save(&unit, next.progress(), &next.json()).await?;
@@ -111,6 +122,27 @@ async fn pages(job: &Running, plan: &Plan, at: &mut Checkpoint) -> Result<Json> 
         *at = next;
     }
     finish(job, plan, at).await
+}
+
+/// Whether the run still decides, until its page is stored: the installation may have been paused meanwhile, or configured
+/// anew and applied again, and what it decides is not to be half of one configuration and half of another.
+async fn still_applies(unit: &Unit<'_>, plan: &Plan) -> Result<()> {
+    let cx = unit.cx.as_server();
+    settled::<installation::Entity>(unit, &[plan.installation.id]).await?;
+    let id = Expr::col(Alias::new("id"));
+    let installation = newest::<installation::Entity>(&cx, &unit.txn, id.clone().eq(plan.installation.id)).await?;
+    let gone = || Error::not_found("installation", plan.installation.id);
+    request::applicable(&installation.ok_or_else(gone)?, Mode::Apply)?;
+    let col = |name: &'static str| Expr::col(Alias::new(name));
+    let later = id.gt(plan.run.id).and(col("installation_id").eq(plan.installation.id));
+    let later = later.and(col("mode").eq(Mode::Apply)).and(col("config_version").gt(plan.run.config_version));
+    match newest::<Entity>(&cx, &unit.txn, later).await? {
+        Some(run) => {
+            let detail = format!("run {} applies a newer configuration of the installation", run.id);
+            Err(Error::conflict(Code::InvalidState, detail))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What a run needs before its first page.
@@ -255,13 +287,17 @@ async fn failed(job: &Running, plan: &Plan, at: &Checkpoint, error: &Error) -> R
 }
 
 /// The job of this id was ended by somebody, from under whoever works on it, or failed before anybody did: a run says so
-/// itself, and what it had gathered to compare is let go. Jobs that are no runs are passed over.
+/// itself, what it had gathered to compare is let go, and what its installation decided is the last that is known where it was
+/// to decide and failed. Jobs that are no runs are passed over.
 ///
 /// # Errors
 /// The database.
 pub async fn ended(unit: &Unit<'_>, job: Uuid, failure: Option<&Error>) -> Result<()> {
     let found = load::<Entity>(unit, vec![job]).await?;
-    if found.get(&job).is_some_and(|run| run.ended.is_none()) {
+    if let Some(run) = found.get(&job).filter(|run| run.ended.is_none()) {
+        if run.mode == Mode::Apply && failure.is_some() {
+            book::stale(unit, run.installation_id, None).await?;
+        }
         let ended = match failure {
             Some(error) => json!({"ended": Outcome::Failed, "problem": code(error)}),
             None => json!({"ended": Outcome::Cancelled}),

@@ -10,7 +10,10 @@ use super::{
     filter::{Filter, compile},
     past::{By, rows},
 };
-use crate::{access::Reach, context::Context};
+use crate::{
+    access::{self, Reach, Verb},
+    context::Context,
+};
 
 /// `SELECT .. FROM kind WHERE` the actor may see it; the caller adds columns and conditions. The rows are those of the
 /// present, or of [`Context::known_at`].
@@ -116,7 +119,12 @@ fn subjects(cx: &Context, alias: &DynIden, write: bool) -> Condition {
     let mut any = Condition::any();
     let subject = beneath(alias);
     let of = |column: &'static str| Expr::col((subject.clone(), Alias::new(column)));
-    for shape in cx.shapes().filter(|shape| shape.scope == Scope::Owner) {
+    let verb = if write { Verb::Update } else { Verb::Read };
+    let possible = |shape: &&Shape| {
+        let whole = shape.scope == Scope::Tenant && access::may(&cx.actor, verb, shape).is_ok();
+        shape.column("external_id").is_some() && (shape.scope == Scope::Owner || whole)
+    };
+    for shape in cx.shapes().filter(possible) {
         let exists = Query::select()
             .expr(Expr::val(1))
             .from_as(shape.table(), subject.clone())

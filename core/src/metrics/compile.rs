@@ -1,6 +1,6 @@
 //! Definitions to SQL: one statement for any number of subjects, one grouped pass over each source table.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{
     Condition, QueryResult, Value,
     sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, JoinType, Query, SelectStatement, SimpleExpr},
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Window,
     fact::{Fact, Measure, Source, Unit},
-    first_day_from, local_day,
+    first_day_from, local_day, start_of,
 };
 use crate::{
     context::{Context, Tenant},
@@ -18,6 +18,9 @@ use crate::{
     error::{Code, Error, Result, Violation, unknown},
     ports::InputType,
 };
+
+/// The longest time that a default of "days since" may say: both databases know the day.
+pub const DAYS: i64 = 100_000;
 
 /// One column of facts about subjects: a metric over a window, or a field of the subject itself.
 #[derive(Clone, Debug)]
@@ -36,6 +39,12 @@ pub enum Datum {
     Number(f64),
     Boolean(bool),
     Text(String),
+}
+
+impl Datum {
+    pub(super) fn is_beyond(&self) -> bool {
+        matches!(self, Self::Integer(n) if n.unsigned_abs() > WHOLE.unsigned_abs())
+    }
 }
 
 impl Wanted {
@@ -116,18 +125,24 @@ impl Wanted {
         matches!(self, Self::Fact { fact, .. } if fact.unit() == Unit::Days)
     }
 
-    /// What the column would hold for a value of this many units, where a default stands in for a missing fact.
-    pub(super) fn stored(&self, value: i64, as_of: DateTime<Utc>, tenant: &Tenant) -> Value {
-        match self {
-            Self::Fact { fact, .. } if fact.unit() == Unit::Days => {
-                let day = local_day(as_of, tenant.time_zone) - chrono::TimeDelta::days(value);
-                if fact.source().time_column().1 {
-                    day.into()
-                } else {
-                    day.and_time(chrono::NaiveTime::MIN).and_utc().into()
-                }
+    /// What the column would hold for a value in the fact's unit, where a default stands in for a missing fact; `None` for what
+    /// has no order. Days are no more than [`DAYS`].
+    pub(super) fn stored(&self, value: &Datum, as_of: DateTime<Utc>, tenant: &Tenant) -> Option<Value> {
+        #[expect(clippy::cast_precision_loss, reason = "whole numbers of facts are exact as doubles")]
+        let double = |value: &i64| *value as f64;
+        match (self, value) {
+            (Self::Fact { fact, .. }, Datum::Integer(days)) if fact.unit() == Unit::Days => {
+                let days = TimeDelta::days((*days).clamp(0, DAYS));
+                let day = local_day(as_of, tenant.time_zone).checked_sub_signed(days)?;
+                let by_day = fact.source().time_column().1;
+                Some(if by_day { day.into() } else { start_of(day, tenant.time_zone).into() })
             }
-            _ => value.into(),
+            (Self::Field(field), Datum::Integer(value)) if field.kind == FieldType::Number => {
+                Some(double(value).into())
+            }
+            (_, Datum::Integer(value)) => Some((*value).into()),
+            (Self::Field(field), Datum::Number(value)) if field.kind == FieldType::Number => Some((*value).into()),
+            _ => None,
         }
     }
 
@@ -280,7 +295,7 @@ fn pass(
             Measure::Sum => {
                 let other = of("amount_currency").ne(cx.tenant.base_currency.as_str());
                 foreign = foreign.add(inside.clone().add(other));
-                Func::cast_as(Func::sum(case(of("amount_minor"))), Alias::new("bigint")).into()
+                sum(case(of("amount_minor")).into())
             }
             Measure::First => Func::min(case(of(time))).into(),
             Measure::Last => Func::max(case(of(time))).into(),
@@ -294,6 +309,25 @@ fn pass(
     };
     select.expr_as(counted, Alias::new("foreign"));
     Ok(Some(select))
+}
+
+/// The largest whole number that plugins in every language are sent exactly, 2^53 - 1.
+pub const WHOLE: i64 = (1 << 53) - 1;
+
+/// The sum of whole numbers, exact up to [`WHOLE`] and more than that beyond: no database fails over it.
+pub fn sum(values: SimpleExpr) -> SimpleExpr {
+    #[expect(clippy::cast_precision_loss, reason = "2^53 - 1 is exact as a double")]
+    let whole = WHOLE as f64;
+    let sum = SimpleExpr::from(Func::sum(values.cast_as("double precision")));
+    let beyond = SimpleExpr::from(Func::cust("abs").arg(sum.clone())).gt(whole);
+    CaseStatement::new().case(beyond, WHOLE + 1).finally(sum.cast_as("bigint")).into()
+}
+
+/// Refuses a figure beyond [`WHOLE`].
+pub fn beyond(of: &str) -> Error {
+    let detail =
+        format!("{of} has amounts that come to more than {WHOLE} minor units, which no plugin is sent exactly");
+    Error::conflict(Code::OutOfRange, detail)
 }
 
 /// Which rows of a source count at all.
@@ -329,7 +363,7 @@ fn within_window(cx: &Context, source: Source, window: Window, as_of: DateTime<U
 /// Reads one row of [`select`]: id, external id, and a datum a wanted column (`None`: no value).
 ///
 /// # Errors
-/// `MixedCurrency` where amounts in several currencies would have to be added.
+/// `MixedCurrency` where amounts in several currencies would have to be added; `OutOfRange` beyond [`WHOLE`].
 pub fn read(
     cx: &Context,
     row: &QueryResult,
@@ -341,8 +375,11 @@ pub fn read(
     if foreign > 0 && wanted.iter().any(Wanted::is_money) {
         return Err(mixed(cx, foreign, &id.to_string()));
     }
-    let data =
+    let data: Vec<_> =
         wanted.iter().enumerate().map(|(i, want)| want.datum(row, i + 2, as_of, &cx.tenant)).collect::<Result<_>>()?;
+    if data.iter().flatten().any(Datum::is_beyond) {
+        return Err(beyond(&id.to_string()));
+    }
     Ok((id, row.try_get_by_index(1)?, data))
 }
 

@@ -12,7 +12,7 @@ mod population;
 mod window;
 
 pub use self::{
-    compile::{Datum, Keys, Wanted, mixed, read, select},
+    compile::{DAYS, Datum, Keys, WHOLE, Wanted, beyond, mixed, read, select, sum},
     fact::{Fact, Unit},
     forgotten::{Forgotten, forgotten},
     population::{Measured, Quantiles, nearest_rank, quantiles},

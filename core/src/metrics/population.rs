@@ -11,7 +11,10 @@ use sea_orm::{
     },
 };
 
-use super::{Datum, Wanted, compile::mixed};
+use super::{
+    Datum, Wanted,
+    compile::{beyond, mixed},
+};
 use crate::{
     context::Context,
     error::{Error, Result},
@@ -24,7 +27,7 @@ pub struct Measured {
     /// Subjects without it are not of the population.
     pub required: bool,
     /// Stands in where it is missing, in the unit of the fact.
-    pub default: Option<i64>,
+    pub default: Option<Datum>,
 }
 
 /// Quantiles of one column, in the order asked.
@@ -41,7 +44,7 @@ pub struct Quantiles {
 /// every required column. Two statements, whatever the number of columns and quantiles.
 ///
 /// # Errors
-/// `MixedCurrency`; the database.
+/// `MixedCurrency`; `OutOfRange` beyond [`super::WHOLE`]; the database.
 pub async fn quantiles(
     cx: &Context,
     facts: &SelectStatement,
@@ -81,7 +84,11 @@ pub async fn quantiles(
             Some(measured) => measured.wanted.datum(&row, i, as_of, &cx.tenant),
             None => Ok(None),
         });
-        found.push(Quantiles { values: values.collect::<Result<_>>()?, count });
+        let values = values.collect::<Result<Vec<_>>>()?;
+        if values.iter().flatten().any(Datum::is_beyond) {
+            return Err(beyond("the population"));
+        }
+        found.push(Quantiles { values, count });
     }
     Ok(found)
 }
@@ -96,7 +103,8 @@ fn population(cx: &Context, facts: &SelectStatement, columns: &[Measured], as_of
         if measured.required {
             select.and_where(value.clone().is_not_null());
         }
-        let filled = measured.default.map(|default| measured.wanted.stored(default, as_of, &cx.tenant));
+        let default = measured.default.as_ref();
+        let filled = default.and_then(|default| measured.wanted.stored(default, as_of, &cx.tenant));
         select.expr_as(filled.map_or_else(|| value.clone(), |stored| value.clone().if_null(stored)), name);
     }
     select

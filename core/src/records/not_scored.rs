@@ -32,7 +32,7 @@ pub struct Model {
     /// `missing_fact`, or the plugin's own code.
     #[sea_orm(column_type = "Text")]
     pub code: String,
-    /// Arguments of the code: of `missing_fact` the name of the input and where it comes from.
+    /// Arguments of the code: of `missing_fact` the name of the input.
     #[schema(value_type = Vec<Object>)]
     pub args: Json,
     /// Business time of the facts behind it.
