@@ -18,7 +18,7 @@ use crate::{
 
 /// Operations of one batch.
 pub const LARGEST: usize = 1000;
-/// Times that a request starts again because another one was faster with the key of an upsert.
+/// Times that a request is tried where another one was faster with a unique value.
 const ATTEMPTS: usize = 3;
 
 /// What became of the record.
@@ -65,22 +65,22 @@ impl Batch {
         Ok(Self { steps: operations.into_iter().enumerate().map(read).collect(), atomic })
     }
 
-    /// Writes the batch in a unit of its own. A batch whose upserts lose a race starts again.
+    /// Writes the batch in a unit of its own. A batch starts again where one of its upserts has lost a race for its key, or any
+    /// row one for what is stored beside the rows, a custom value or a child's id: then it finds who has it.
     ///
     /// # Errors
     /// A missing right, the database; of an atomic batch everything that is wrong with any of its operations.
     pub async fn write(self, cx: &Context, resource: &dyn Resource) -> Result<Vec<Row>> {
-        for _ in 1..ATTEMPTS {
+        let mut attempt = 1;
+        loop {
             let unit = cx.begin_for([resource.shape()]).await?;
-            let rows = self.attempt(&unit, resource).await?;
-            if !self.lost_a_race(&rows) {
-                return self.settle(unit, rows).await;
+            let rows = self.attempt(&unit, resource).await;
+            if attempt == ATTEMPTS || !rows.as_ref().map_or_else(Error::is_race, |rows| self.lost_a_race(rows)) {
+                return self.settle(unit, rows?).await;
             }
             unit.undo().await?;
+            attempt += 1;
         }
-        let unit = cx.begin_for([resource.shape()]).await?;
-        let rows = self.attempt(&unit, resource).await?;
-        self.settle(unit, rows).await
     }
 
     async fn settle(&self, unit: Unit<'_>, rows: Vec<Row>) -> Result<Vec<Row>> {
@@ -115,7 +115,7 @@ impl Batch {
 }
 
 fn lost_a_race(row: &Row) -> bool {
-    matches!(row, Err(Error::Conflict { code: Code::Duplicate, .. }))
+    row.as_ref().is_err_and(Error::is_race)
 }
 
 /// Writes steps of one kind as one slice, each with its place in the request.
