@@ -325,7 +325,7 @@ fn candidate<R: Record>(
         }
         Operation::Restore { id, version } => {
             let before = before_of(id, version)?;
-            let after = draft::restored::<R>(&before)?;
+            let after = draft::restored::<R>(shape, &before)?;
             (Some(before), after, Map::new(), Since::default())
         }
         Operation::Delete { id, version } => {
