@@ -124,6 +124,11 @@ impl Error {
         matches!(self, Self::Limit { code: Code::Conflict, .. })
     }
 
+    /// Another writer has just stored the same unique value: who looks again finds it.
+    pub(crate) fn is_race(&self) -> bool {
+        matches!(self, Self::Conflict { code: Code::Duplicate, .. })
+    }
+
     /// A write the database refused: a lost race for a unique value or a reference is the caller's conflict.
     pub fn from_write(source: DbErr) -> Self {
         match source.sql_err() {

@@ -25,6 +25,11 @@ async fn names(caller: &Caller) -> Vec<String> {
     page.data().iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
 }
 
+async fn account(caller: &Caller, name: &str, mut data: Json) -> String {
+    data["name"] = name.into();
+    caller.post("/v1/accounts", data).await.expect(201).id().to_owned()
+}
+
 #[test]
 fn every_kind_is_written_in_batches() {
     every_kind(|_, maker: &mut Maker, shape| {
@@ -291,5 +296,68 @@ fn a_restore_is_refused_where_what_it_refers_to_is_gone() {
         let own = rep.post("/v1/accounts", json!({"name": "Mine"})).await.expect(201);
         admin.delete(&format!("/v1/accounts/{}", own.id())).await.expect(204);
         assert_eq!(rep.post(&restore(own.id()), Json::Null).await.expect(403).problem(), "forbidden");
+    });
+}
+
+#[test]
+fn a_batch_of_the_largest_size_is_written_whatever_fields_are_unique_together() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let account = admin.post("/v1/accounts", json!({"name": "Acme"})).await.expect(201).id().to_owned();
+        let call = |n: usize| {
+            json!({"account_id": account, "channel": "call", "start_at": "2026-01-30T09:00:00Z",
+                   "source": "pbx", "source_key": format!("c{n}")})
+        };
+        let all: Vec<_> = (0..1000).map(|n| json!({"op": "create", "data": call(n)})).collect();
+        let made = batch(&admin, "interactions", all.into(), false).await.expect(200);
+        assert!(statuses(&made).iter().all(|status| *status == 201), "{}", made.json);
+        let again = json!([{"op": "create", "data": call(999)}, {"op": "create", "data": call(1000)}]);
+        assert_eq!(statuses(&batch(&admin, "interactions", again, false).await.expect(200)), [422, 201]);
+    });
+}
+
+#[test]
+fn a_row_that_is_refused_keeps_no_unique_value_from_the_rows_behind_it() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let code = json!({"kind": "account", "name": "code", "type": "text", "unique": true});
+        admin.post("/v1/custom-fields", code).await.expect(201);
+        account(&admin, "Held", json!({"external_id": "held"})).await;
+        let nobody = "01939e2b-6c00-7000-8000-0000000000aa";
+        let create = |data: Json| json!({"op": "create", "data": data});
+        let rows = json!([
+            create(json!({"name": "Orphan", "external_id": "x", "parent_id": nobody})),
+            create(json!({"name": "Corrected", "external_id": "x"})),
+            create(json!({"name": "Third", "external_id": "x"})),
+            create(json!({"name": "Taken", "external_id": "held", "custom": {"code": "c"}})),
+            create(json!({"name": "Free", "custom": {"code": "c"}})),
+            create(json!({"name": "Also", "custom": {"code": "c"}})),
+        ]);
+        let answer = batch(&admin, "accounts", rows, false).await.expect(200);
+        assert_eq!(statuses(&answer), [422, 201, 422, 422, 201, 422], "{}", answer.json);
+        let wrong = |n: usize| results(&answer)[n]["problem"]["errors"].to_string();
+        assert!(wrong(0).contains("parent_id") && !wrong(0).contains("duplicate"), "{}", wrong(0));
+        assert!(wrong(2).contains("in this request") && wrong(5).contains("in this request"), "{}", answer.json);
+        assert_eq!(names(&admin).await, ["Corrected", "Free", "Held"]);
+    });
+}
+
+#[test]
+fn the_id_of_a_deleted_record_is_not_taken_again_and_the_answer_says_so() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let id = account(&admin, "Gone", json!({"external_id": "g"})).await;
+        admin.delete(&format!("/v1/accounts/{id}")).await.expect(204);
+        let data = json!({"id": id, "name": "Back"});
+        let upsert = json!([{"op": "upsert", "by": "id", "data": data}, {"op": "create", "data": {"name": "New"}}]);
+        let answer = batch(&admin, "accounts", upsert, false).await.expect(200);
+        assert_eq!(statuses(&answer), [409, 201]);
+        let problem = &results(&answer)[0]["problem"];
+        assert_eq!(problem["code"], "invalid_state", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("was deleted: restore it"), "{problem}");
+        let alone = admin.post("/v1/accounts", data).await.expect(409);
+        assert_eq!(alone.problem(), "invalid_state");
+        admin.post(&format!("/v1/accounts/{id}/restore"), Json::Null).await.expect(200);
+        assert_eq!(names(&admin).await, ["Gone", "New"]);
     });
 }

@@ -2,6 +2,8 @@
 
 use std::{future::Future, sync::Arc};
 
+use chrono::{SecondsFormat, TimeDelta};
+use ripen_core::context::Clock as _;
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -513,5 +515,101 @@ fn the_tenants_own_description_has_its_fields_and_changes_with_them() {
         assert_eq!(server.anonymous().get("/v1/openapi.json").await.expect(401).problem(), "unauthenticated");
         admin.patch(&format!("/v1/custom-fields/{}", field.id()), json!({"state": "retired"})).await.expect(200);
         assert_eq!(admin.get("/v1/openapi.json").await.expect(200).json.pointer(property), None);
+    });
+}
+
+#[test]
+fn a_field_that_comes_back_is_checked_as_one_that_is_made() {
+    with_admin(|_, admin| async move {
+        let object = json!({"name": "project", "plural": "projects", "scope": "tenant"});
+        let object = format!("/v1/custom-objects/{}", admin.post("/v1/custom-objects", object).await.expect(201).id());
+        let leads =
+            define(&admin, json!({"name": "proj", "type": "reference", "refers_to": "project"})).await.expect(201);
+        let must = define(&admin, json!({"name": "must", "required": true})).await.expect(201);
+        let [leads, must] = [leads, must].map(|field| format!("/v1/custom-fields/{}", field.id()));
+        for gone in [&leads, &must, &object] {
+            admin.delete(gone).await.expect(204);
+        }
+        let restore = async |here: &str| admin.post(&format!("{here}/restore"), Json::Null).await;
+        account(&admin, Json::Null).await.expect(201);
+        assert_eq!(restore(&leads).await.expect(422).errors(), [("/refers_to", "invalid_value")]);
+        assert_eq!(restore(&must).await.expect(422).errors(), [("/required", "existing_values")]);
+        restore(&object).await.expect(200);
+        restore(&leads).await.expect(200);
+        let project = admin.post("/v1/projects", json!({"name": "Moon"})).await.expect(201).id().to_owned();
+        let made = account(&admin, json!({"proj": project})).await.expect(201).id().to_owned();
+        assert_eq!(found(&admin, &format!("custom.proj = \"{project}\"")).await, [made]);
+    });
+}
+
+#[test]
+fn a_record_that_comes_back_fits_what_was_defined_meanwhile() {
+    with_admin(|_, admin| async move {
+        let text = define(&admin, json!({"name": "code", "type": "text"})).await.expect(201);
+        let text = format!("/v1/custom-fields/{}", text.id());
+        let here = format!("/v1/accounts/{}", account(&admin, json!({"code": "abc"})).await.expect(201).id());
+        let restore = async |here: &str| admin.post(&format!("{here}/restore"), Json::Null).await;
+        admin.delete(&here).await.expect(204);
+        admin.delete(&text).await.expect(204);
+        assert_eq!(restore(&here).await.expect(422).errors(), [("/custom/code", "unknown_field")]);
+        let number = define(&admin, json!({"name": "code", "type": "integer"})).await.expect(201);
+        let number = format!("/v1/custom-fields/{}", number.id());
+        assert_eq!(restore(&here).await.expect(422).errors(), [("/custom/code", "wrong_type")]);
+        admin.delete(&number).await.expect(204);
+        restore(&text).await.expect(200);
+        let needed = define(&admin, json!({"name": "must", "required": true})).await.expect(201);
+        assert_eq!(restore(&here).await.expect(422).errors(), [("/custom/must", "required")]);
+        admin.patch(&format!("/v1/custom-fields/{}", needed.id()), json!({"required": false})).await.expect(200);
+        restore(&here).await.expect(200);
+        assert_eq!(found(&admin, "custom.code = \"abc\"").await.len(), 1);
+    });
+}
+
+/// Defines `code` of this type, gives accounts these values and takes them and the field away again. Answers with a time at
+/// which they were there.
+async fn once(server: &TestServer, admin: &Caller, kind: &str, values: &[Json]) -> String {
+    let field = define(admin, json!({"name": "code", "type": kind})).await.expect(201);
+    for value in values {
+        account(admin, json!({"code": value})).await.expect(201);
+    }
+    server.clock.advance(TimeDelta::seconds(1));
+    let then = server.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    server.clock.advance(TimeDelta::seconds(1));
+    for id in found(admin, "custom.code IS NOT NULL").await {
+        admin.patch(&format!("/v1/accounts/{id}"), json!({"custom": {"code": null}})).await.expect(200);
+    }
+    admin.delete(&format!("/v1/custom-fields/{}", field.id())).await.expect(204);
+    then
+}
+
+#[test]
+fn of_the_past_a_field_has_the_values_of_its_type_whatever_its_name_meant_then() {
+    with_admin(|server, admin| async move {
+        let texts =
+            ["abc", "2026-02-30", "2026-02-28", "2024-02-29", "0000-01-01", "2026-01-31T25:00:00.000Z", "5", "true"];
+        let texts = once(&server, &admin, "text", &texts.map(Json::from)).await;
+        let integers = once(&server, &admin, "integer", &[json!(5)]).await;
+        let numbers = once(&server, &admin, "number", &[json!(1.5), json!(2.0)]).await;
+        let booleans = once(&server, &admin, "boolean", &[json!(true)]).await;
+        let then = [texts, integers, numbers, booleans];
+        for (kind, counts) in [
+            ("text", [8, 0, 0, 0]),
+            ("integer", [0, 1, 0, 0]),
+            ("number", [0, 1, 2, 0]),
+            ("boolean", [0, 0, 0, 1]),
+            ("date", [2, 0, 0, 0]),
+            ("instant", [0, 0, 0, 0]),
+        ] {
+            let field = define(&admin, json!({"name": "code", "type": kind})).await.expect(201);
+            for (at, count) in then.iter().zip(counts) {
+                for sort in ["custom.code", "-custom.code"] {
+                    admin.list("/v1/accounts", &[("sort", sort), ("known_at", at)]).await.expect(200);
+                }
+                let there = [("filter", "custom.code IS NOT NULL"), ("known_at", at.as_str())];
+                let there = admin.list("/v1/accounts", &there).await.expect(200).data().len();
+                assert_eq!(there, count, "{kind} at {at}");
+            }
+            admin.delete(&format!("/v1/custom-fields/{}", field.id())).await.expect(204);
+        }
     });
 }

@@ -186,11 +186,8 @@ fn every_wrong_line_is_named_at_its_place_and_nothing_is_written() {
         assert_eq!(admin.get("/v1/order-lines").await.expect(200).data().len(), 0);
         let line = json!([{"id": nobody, "quantity": 1}]);
         order(&admin, &account, "1", line.clone()).await.expect(201);
-        assert_eq!(
-            order(&admin, &account, "2", line).await.expect(409).problem(),
-            "duplicate",
-            "a line is in one order"
-        );
+        let taken = order(&admin, &account, "2", line).await.expect(422);
+        assert_eq!(taken.errors(), [("/lines/0/id", "duplicate")], "a line is in one order");
     });
 }
 
@@ -252,5 +249,31 @@ fn lines_travel_in_files_and_a_role_that_may_not_read_them_finds_none() {
         admin.patch(&format!("/v1/users/{me}"), json!({"role": "packer"})).await.expect(200);
         assert!(rep.get("/v1/orders").await.expect(200).data()[0]["lines"].is_null());
         assert_eq!(rep.get("/v1/order-lines").await.expect(200).data().len(), 0);
+    });
+}
+
+#[test]
+fn the_id_of_a_line_is_of_one_order_and_costs_another_its_own_row_alone() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let account = account(&admin).await;
+        let [first, second] = ["01939e2b-6c00-7000-8000-0000000000a1", "01939e2b-6c00-7000-8000-0000000000a2"];
+        let line = |id: &str| json!([{"id": id, "quantity": 1, "unit_price": usd("1.00")}]);
+        let held = order(&admin, &account, "held", line(first)).await.expect(201);
+        let create = |number: &str, lines: Json| json!({"op": "create", "data": {"account_id": account, "number": number, "lines": lines}});
+        let rows =
+            [create("1", line(first)), create("2", line(second)), create("3", line(second)), create("4", json!([]))];
+        let answer = admin.post("/v1/orders/batch", json!({"operations": rows})).await.expect(200);
+        let result = |n: usize| &answer.json["results"][n];
+        let statuses: Vec<_> = (0..4).map(|n| result(n)["status"].clone()).collect();
+        assert_eq!(statuses, [422, 201, 422, 201], "{}", answer.json);
+        let wrong = &result(0)["problem"]["errors"][0];
+        assert_eq!((&wrong["pointer"], &wrong["code"]), (&json!("/operations/0/data/lines/0/id"), &json!("duplicate")));
+        let here = format!("/v1/orders/{}", held.id());
+        admin.patch(&here, json!({"lines": line(first)})).await.expect(200);
+        admin.delete(&here).await.expect(204);
+        order(&admin, &account, "5", line(first)).await.expect(201);
+        let back = admin.post(&format!("{here}/restore"), Json::Null).await.expect(422);
+        assert_eq!(back.errors(), [("/lines/0/id", "duplicate")]);
     });
 }

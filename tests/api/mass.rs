@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     imports::{ended, errors, imported, job},
+    roles::someone,
     support::{Answer, Caller, Person, on_both},
 };
 
@@ -162,5 +163,117 @@ fn what_does_not_fit_is_refused_before_anything_is_written() {
         let stranger = server.as_person(Person::Stranger).await;
         stranger.post(&format!("{place}/undo"), json!({})).await.expect(404);
         assert_eq!(undo(&manager, &place).await.0["changes"], 0);
+    });
+}
+
+#[test]
+fn what_no_record_can_take_is_refused_at_its_place_inside_of_a_field() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        for field in [
+            json!({"name": "tier", "type": "text", "validation": {"max_length": 2}}),
+            json!({"name": "budget", "type": "money"}),
+        ] {
+            let mut field = field;
+            field["kind"] = "account".into();
+            admin.post("/v1/custom-fields", field).await.expect(201);
+        }
+        for (data, place, code) in [
+            (json!({"custom": {"nope": 1}}), "/data/custom/nope", "unknown_field"),
+            (json!({"custom": {"tier": "long"}}), "/data/custom/tier", "too_long"),
+            (json!({"custom": {"budget": {"amont": "1"}}}), "/data/custom/budget/amont", "unknown_field"),
+            (json!({"annual_revenue": {"amont": "1"}}), "/data/annual_revenue/amont", "unknown_field"),
+            (json!({"billing_address": {"cty": "Bonn"}}), "/data/billing_address", "invalid_value"),
+            (json!({"name": {"a": "b"}}), "/data/name", "wrong_type"),
+        ] {
+            let wish = json!({"where": "id IS NOT NULL", "data": data});
+            let refused = admin.post("/v1/accounts/mass-update", wish).await.expect(422);
+            assert_eq!(refused.errors(), [(place, code)], "{data}");
+        }
+        account(&admin, json!({"name": "Acme", "custom": {"budget": {"amount": "1", "currency": "EUR"}}})).await;
+        let parts = json!({"custom": {"budget": {"amount": "2"}, "tier": null}, "billing_address": {"city": "Bonn", "street": null}});
+        let wish = json!({"where": "id IS NOT NULL", "data": parts});
+        assert_eq!(done(&admin, admin.post("/v1/accounts/mass-update", wish).await).await.0["changed"], 1);
+    });
+}
+
+#[test]
+fn a_record_under_an_id_of_the_future_is_there_and_one_made_later_is_not() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let next_year = "019c0f5a-9c00-7000-8000-0000000000aa";
+        account(&admin, json!({"name": "Ahead", "id": next_year})).await;
+        account(&admin, json!({"name": "Now"})).await;
+        let wish = json!({"where": "id IS NOT NULL", "data": {"industry": "retail"}});
+        let (written, _) = done(&admin, admin.post("/v1/accounts/mass-update", wish).await).await;
+        assert_eq!((&written["matched"], &written["changed"]), (&json!(2), &json!(2)), "{written}");
+    });
+}
+
+#[test]
+fn a_delete_takes_what_refers_to_a_record_first_however_far_apart_they_were_made() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let child = account(&admin, json!({"name": "Child"})).await;
+        let between: Vec<_> = (0..500).map(|n| json!({"op": "create", "data": {"name": format!("n{n}")}})).collect();
+        admin.post("/v1/accounts/batch", json!({"operations": between})).await.expect(200);
+        let parent = account(&admin, json!({"name": "Parent"})).await;
+        admin.patch(&format!("/v1/accounts/{child}"), json!({"parent_id": parent})).await.expect(200);
+        let held = account(&admin, json!({"name": "Held"})).await;
+        let contact = json!({"last_name": "Lee", "account_id": held});
+        admin.post("/v1/contacts", contact).await.expect(201);
+        let wish = json!({"where": "id IS NOT NULL"});
+        let (written, place) = done(&admin, admin.post("/v1/accounts/mass-delete", wish).await).await;
+        let counts = ["matched", "changed", "failed"].map(|name| written[name].clone());
+        assert_eq!(counts, [503, 502, 1], "{written}");
+        let wrong = errors(&admin, &place).await;
+        assert_eq!(wrong.len(), 1, "each refusal once: {wrong:?}");
+        assert_eq!((&wrong[0]["record_id"], &wrong[0]["code"]), (&json!(held), &json!("still_referenced")));
+        let (undone, _) = undo(&admin, &place).await;
+        assert_eq!((&undone["undone"], &undone["failed"]), (&json!(502), &json!(0)), "{undone}");
+    });
+}
+
+#[test]
+fn an_undo_is_refused_whole_for_want_of_a_right_that_any_of_it_takes() {
+    on_both(|server| async move {
+        let rights = json!(["account:create", "account:update", "*:read", "import:create"]);
+        let clerk = someone(&server, "clerk", json!({"rights": rights, "rows": {"default": "all"}})).await;
+        let mapping = json!({"external_id": {"column": "key"}, "name": {"column": "name"}});
+        let spec = json!({"kind": "account", "mode": "upsert", "match": "external_id", "mapping": mapping});
+        account(&clerk, json!({"name": "Old", "external_id": "a"})).await;
+        account(&clerk, json!({"name": "Older", "external_id": "c"})).await;
+        let (_, updated) = imported(&clerk, &spec, "key,name\nc,Newer\n").await;
+        let (_, both) = imported(&clerk, &spec, "key,name\na,Newest\nb,Fresh\n").await;
+        let before = accounts(&clerk).await;
+        let refused = clerk.post(&format!("{both}/undo"), json!({})).await.expect(403);
+        assert!(refused.json["detail"].as_str().unwrap().contains("account:delete"), "{}", refused.json);
+        assert_eq!(accounts(&clerk).await, before);
+        let admin = server.as_admin().await;
+        assert_eq!(undo(&admin, &both).await.0["undone"], 2);
+        assert_eq!(undo(&clerk, &updated).await.0["undone"], 1, "what it changed alone takes no right to delete");
+    });
+}
+
+#[test]
+fn a_value_that_one_record_left_to_another_goes_back_from_hand_to_hand() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let code = json!({"kind": "account", "name": "code", "type": "text", "unique": true});
+        admin.post("/v1/custom-fields", code).await.expect(201);
+        account(&admin, json!({"name": "First", "external_id": "a", "custom": {"code": "x"}})).await;
+        account(&admin, json!({"name": "Second", "external_id": "b", "custom": {"code": "z"}})).await;
+        let before = accounts(&admin).await;
+        let mapping = ["external_id", "name", "custom.code"].map(|name| (name.to_owned(), json!({"column": name})));
+        let mapping: Json = mapping.into_iter().collect();
+        let spec = json!({"kind": "account", "mode": "upsert", "match": "external_id", "mapping": mapping});
+        // the last row of a page of the import and the first of the next
+        let new: String = (0..999).map(|n| format!("n{n},New,\n")).collect();
+        let file = format!("external_id,name,custom.code\n{new}a,First,y\nb,Second,x\n");
+        let (result, place) = imported(&admin, &spec, file).await;
+        assert_eq!((&result["updated"], &result["failed"]), (&json!(2), &json!(0)), "{result}");
+        let (undone, at) = undo(&admin, &place).await;
+        assert_eq!(undone["failed"], 0, "{undone} {:?}", errors(&admin, &at).await);
+        assert_eq!(accounts(&admin).await, before);
     });
 }

@@ -9,7 +9,7 @@ use tokio::{spawn, task::JoinSet};
 use uuid::Uuid;
 
 use crate::{
-    imports::{ended, job},
+    imports::{ended, job, left, post},
     support::{Answer, Caller, Db, Person, TestServer, block_on, databases, on, on_both, prepare},
 };
 
@@ -317,5 +317,56 @@ fn a_job_goes_on_by_the_definitions_that_were_changed_meanwhile() {
         let done = job(&admin, accepted.header("location"), ended).await;
         assert_eq!((&done["state"], &done["result"]["changed"]), (&json!("succeeded"), &json!(601)), "{done:#}");
         server.end().await;
+    });
+}
+
+#[test]
+fn a_custom_value_that_another_has_just_stored_costs_its_own_row_or_is_found() {
+    on(Db::Postgres, |server| async move {
+        let admin = server.as_admin().await;
+        let field = json!({"kind": "account", "name": "code", "type": "text", "unique": true});
+        made(&admin, "custom-fields", field).await;
+        for (op, status) in [("create", 422), ("upsert", 200)] {
+            let data = json!({"name": "First", "custom": {"code": op}});
+            let cx = server.context(Person::Admin).await;
+            let unit = cx.begin().await.unwrap();
+            write(&unit, "account", create(&data)).await;
+            let mut same = json!({"op": op, "data": data});
+            if op == "upsert" {
+                same["by"] = "custom.code".into();
+            }
+            let rows = json!({"operations": [same, {"op": "create", "data": {"name": "Other"}}]});
+            let writer = admin.clone();
+            let late = spawn(async move { writer.post("/v1/accounts/batch", rows).await });
+            server.waiting(1).await;
+            unit.commit().await.unwrap();
+            let late = late.await.unwrap().expect(200);
+            let statuses: Vec<_> = (0..2).map(|n| late.json["results"][n]["status"].clone()).collect();
+            assert_eq!(statuses, [status, 201], "{}", late.json);
+        }
+    });
+}
+
+#[test]
+fn an_import_goes_on_where_another_has_just_stored_the_custom_value_of_a_row() {
+    on(Db::Postgres, |server| async move {
+        let admin = server.as_admin().await;
+        let field = json!({"kind": "account", "name": "code", "type": "text", "unique": true});
+        made(&admin, "custom-fields", field).await;
+        let cx = server.context(Person::Admin).await;
+        let unit = cx.begin().await.unwrap();
+        write(&unit, "account", create(&json!({"name": "First", "custom": {"code": "x"}}))).await;
+        let mapping = json!({"name": {"column": "name"}, "custom.code": {"column": "code"}});
+        let spec = json!({"kind": "account", "mode": "upsert", "match": "custom.code", "mapping": mapping});
+        let place =
+            post(&admin, &spec, "name,code\nSecond,x\nThird,y\n").await.expect(202).header("location").to_owned();
+        server.waiting(1).await;
+        unit.commit().await.unwrap();
+        while left(&server, "job_queue where attempts > 0 and worker is null").await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await; // it is tried again once time goes by
+        }
+        server.clock.advance(chrono::TimeDelta::seconds(10));
+        let done = job(&admin, &place, ended).await;
+        assert_eq!((&done["result"]["updated"], &done["result"]["created"]), (&json!(1), &json!(1)), "{done}");
     });
 }

@@ -78,7 +78,8 @@ struct ImportSpec {
     warn: Option<BTreeMap<String, ImportBounds>>,
     /// Takes off the apostrophes that an export as CSV puts before what a spreadsheet would take for a formula.
     formula_guard: Option<bool>,
-    /// Try everything and keep nothing.
+    /// Try everything, 1,000 rows at a time, and keep nothing: a unique value that comes again further away, or a row for a
+    /// record that such a one would have made, may end otherwise when it is written.
     dry_run: Option<bool>,
 }
 

@@ -79,7 +79,8 @@ type Broken = Vec<(usize, Violation)>;
 pub async fn fields(unit: &Unit<'_>, slice: &[(Option<Model>, Model)]) -> Result<Broken> {
     let mut broken = Vec::new();
     for (at, (before, after)) in slice.iter().enumerate() {
-        broken.extend(kinds_of(unit, before.as_ref(), after).into_iter().map(|violation| (at, violation)));
+        let lived = before.as_ref().filter(|before| before.deleted_at.is_none());
+        broken.extend(kinds_of(unit, lived, after).into_iter().map(|violation| (at, violation)));
         let violation = match before {
             _ if after.deleted_at.is_some() => still_used(unit, after).await?,
             Some(before) => narrower(unit, before, after).await?,
@@ -136,7 +137,7 @@ async fn first(unit: &Unit<'_>, after: &Model) -> Result<Option<Violation>> {
 
 /// A definition may become narrower only as far as every record still validates.
 async fn narrower(unit: &Unit<'_>, before: &Model, after: &Model) -> Result<Option<Violation>> {
-    let back = before.state == State::Retired && after.state == State::Active;
+    let back = before.state == State::Retired || before.deleted_at.is_some();
     let narrower = [
         ("required", after.required && (back || !before.required)),
         ("unique", after.unique && (back || !before.unique)),
@@ -202,8 +203,10 @@ async fn count(unit: &Unit<'_>, kind: &str, condition: Option<Expr>) -> Result<u
 
 async fn too_many(unit: &Unit<'_>, slice: &[(Option<Model>, Model)]) -> Result<Broken> {
     let mut made: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (at, (_, after)) in slice.iter().enumerate().filter(|(_, (before, _))| before.is_none()) {
-        made.entry(&after.kind).or_default().push(at);
+    for (at, (before, after)) in slice.iter().enumerate() {
+        if before.as_ref().is_none_or(|before| before.deleted_at.is_some()) {
+            made.entry(&after.kind).or_default().push(at);
+        }
     }
     let mut broken = Vec::new();
     for (kind, places) in made {
@@ -225,7 +228,7 @@ pub async fn reindexed(unit: &Unit<'_>, saved: &[Saved<Model>]) -> Result<()> {
     for Saved { before, after, .. } in saved {
         let Some(before) = before else { continue };
         let same = before.filterable == after.filterable && before.unique == after.unique;
-        if same && after.deleted_at.is_none() {
+        if same && before.deleted_at == after.deleted_at {
             continue;
         }
         forget_values(unit, after.id).await?;
@@ -260,7 +263,7 @@ pub async fn objects(
     for (at, (before, after)) in slice.iter().enumerate() {
         let mut add =
             |violations: Vec<Violation>| broken.extend(violations.into_iter().map(|violation| (at, violation)));
-        match before {
+        match before.as_ref().filter(|before| before.deleted_at.is_none()) {
             _ if after.deleted_at.is_some() => add(still_there(unit, after).await?.into_iter().collect()),
             Some(before) => add(moved(before, after)),
             None if room == 0 => {

@@ -57,13 +57,14 @@ pub(super) fn deleted<R: Record>(unit: &Unit<'_>, before: &R::Model) -> Result<R
     whole::<R>(row)
 }
 
-/// A deleted record as it was, no longer marked.
-pub(super) fn restored<R: Record>(before: &R::Model) -> Result<R::Model> {
+/// A deleted record as it was, no longer marked. What the tenant has defined since holds for its values too.
+pub(super) fn restored<R: Record>(shape: &Shape, before: &R::Model) -> Result<R::Model> {
     let mut row = columns(before)?;
-    match row.insert("deleted_at".to_owned(), Json::Null) {
-        None | Some(Json::Null) => Err(Error::conflict(Code::InvalidState, "the record was not deleted")),
-        Some(_) => whole::<R>(row),
+    if row.insert("deleted_at".to_owned(), Json::Null).is_none_or(|was| was.is_null()) {
+        return Err(Error::conflict(Code::InvalidState, "the record was not deleted"));
     }
+    let broken = shape.custom.misfits(row.get(CUSTOM).unwrap_or(&Json::Null));
+    if broken.is_empty() { whole::<R>(row) } else { Err(Error::Invalid(broken)) }
 }
 
 /// The row as a JSON object by column.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, SubsecRound, Timelike
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::custom::CUSTOM;
+use super::{custom::CUSTOM, merge_patch};
 use crate::{
     error::{Code, Violation},
     values::{Country, Currency, Email, Money, Phone, Url, normal},
@@ -141,6 +141,16 @@ impl Field {
             FieldType::Json => Some(self.documented(value)?).filter(|value| !self.is_blank(value)).into(),
         };
         Ok(vec![one])
+    }
+
+    /// What is wrong with a merge patch of the value, whatever it is laid over.
+    pub fn refuses(&self, patch: &Json) -> Option<Violation> {
+        let missing = |violation: &Violation| match self.kind {
+            FieldType::Money => violation.code == Code::Required,
+            _ => self.schema.get("required").is_some(),
+        };
+        let broken = self.decode(&merge_patch(Json::Null, patch)).err();
+        broken.filter(|violation| !patch.is_object() || !missing(violation))
     }
 
     fn decode_money(&self, value: &Json) -> Result<Vec<Json>, Violation> {

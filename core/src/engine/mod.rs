@@ -34,6 +34,7 @@ mod shape;
 mod show;
 mod sort;
 mod store;
+mod unique;
 pub mod upsert;
 mod visible;
 mod write;

@@ -14,6 +14,7 @@ use super::{
     other::among,
     parts,
     store::Row,
+    unique::{self, Claim, Unique},
     visible,
     write::{Candidate, changed, id_of, row},
 };
@@ -22,39 +23,45 @@ use crate::{
     error::{Code, Error, Result, Violation},
 };
 
-/// What is wrong with the candidates that stay, by place in the slice.
+/// What is wrong with the candidates that stay, by place in the slice. `refused`: those that are already.
 pub(super) async fn broken<R: Record>(
     unit: &Unit<'_>,
     shape: &Shape,
     candidates: &[Candidate<R::Model>],
+    mut refused: HashSet<usize>,
 ) -> Result<Vec<(usize, Violation)>> {
-    let kept = candidates.iter().filter(|c| !c.deletes);
+    let kept = || candidates.iter().filter(|c| !c.deletes);
     let every = || (0..shape.columns.len()).collect();
-    let rows = kept.map(|c| Ok((row::<R>(c)?, if c.restores { every() } else { changed::<R>(c) })));
+    let rows = kept().map(|c| Ok((row::<R>(c)?, if c.restores { every() } else { changed::<R>(c) })));
     let rows = rows.collect::<Result<Vec<_>>>()?;
+    let (customs, lists) = (customs::<R>(shape, kept())?, lists::<R>(shape, kept())?);
     let mut broken = dangling(unit, shape, &rows).await?;
-    if let Some(owner) = shape.stored_field("owner_id").and_then(|field| field.columns.first().copied()) {
-        for (row, _) in rows.iter().filter(|(_, changed)| changed.contains(&owner)) {
-            let id = row.cells.get(owner).and_then(|cell| match cell {
-                Value::Uuid(id) => *id,
-                _ => None,
-            });
-            if !unit.cx.actor.reaches(shape, id) {
-                broken.push((
-                    row.index,
-                    Violation::field("owner_id", Code::OutsideYourReach, "must be a user within your reach"),
-                ));
-            }
-        }
-    }
-    let rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
-    broken.extend(duplicates(unit, shape, &rows).await?);
-    let customs = customs::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
+    broken.extend(unreached(unit, shape, &rows));
     broken.extend(custom::dangling(unit, shape, &customs).await?);
-    broken.extend(custom::duplicates(unit, shape, &customs).await?);
-    let lists = lists::<R>(shape, candidates.iter().filter(|c| !c.deletes))?;
     broken.extend(parts::dangling(unit, shape, &lists).await?);
+    refused.extend(broken.iter().map(|(index, _)| *index));
+    let rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
+    let mut wanted = claims(unit, shape, &rows).await?;
+    wanted.extend(custom::claims(unit, shape, &customs).await?);
+    wanted.extend(parts::claims(unit, shape, &lists).await?);
+    broken.extend(unique::duplicates(&wanted, refused));
     Ok(broken)
+}
+
+/// Candidates that would have an owner beyond the actor's reach.
+fn unreached(unit: &Unit<'_>, shape: &Shape, rows: &[(Row, Vec<usize>)]) -> Vec<(usize, Violation)> {
+    let owner = shape.stored_field("owner_id").and_then(|field| field.columns.first().copied());
+    let Some(owner) = owner else { return Vec::new() };
+    let beyond = |row: &Row| {
+        let id = row.cells.get(owner).and_then(|cell| match cell {
+            Value::Uuid(id) => *id,
+            _ => None,
+        });
+        !unit.cx.actor.reaches(shape, id)
+    };
+    let violation = || Violation::field("owner_id", Code::OutsideYourReach, "must be a user within your reach");
+    let moved = rows.iter().filter(|(_, changed)| changed.contains(&owner));
+    moved.filter(|(row, _)| beyond(row)).map(|(row, _)| (row.index, violation())).collect()
 }
 
 /// Candidates that would go although others refer to them.
@@ -83,85 +90,30 @@ pub(super) async fn still_referenced<R: Record>(
     Ok(refused)
 }
 
-/// Candidates whose unique values another live record has, or another candidate of the slice. One statement a set.
-async fn duplicates(unit: &Unit<'_>, shape: &Shape, rows: &[Row]) -> Result<Vec<(usize, Violation)>> {
-    let mut broken = Vec::new();
+/// What the candidates want of each set of unique fields. One statement a set for up to 500.
+async fn claims(unit: &Unit<'_>, shape: &Shape, rows: &[Row]) -> Result<Vec<Unique>> {
+    let live = visible(&unit.cx.everywhere(), shape);
+    let mut all = Vec::new();
     for set in &shape.unique {
-        let columns: Vec<usize> =
-            set.iter().filter_map(|name| shape.stored_field(name)).flat_map(|f| f.columns.iter().copied()).collect();
-        let mut wanted: HashMap<Vec<Value>, &Row> = HashMap::new();
-        for row in rows {
-            let key: Vec<Value> = columns.iter().filter_map(|i| row.cells.get(*i)).cloned().collect();
-            if key.iter().any(|value| *value == value.as_null()) {
-                continue;
-            }
-            match wanted.entry(key) {
-                std::collections::hash_map::Entry::Occupied(_) => {
-                    broken.push((row.index, duplicate(set, "in this request")));
-                }
-                std::collections::hash_map::Entry::Vacant(place) => {
-                    place.insert(row);
-                }
-            }
-        }
-        for part in wanted.iter().collect::<Vec<_>>().chunks(1000) {
-            for (key, holder) in holders(unit, shape, &columns, part.iter().map(|(key, _)| *key)).await? {
-                if let Some(row) = wanted.get(&key).filter(|row| row.id != holder) {
-                    broken.push((row.index, duplicate(set, &format!("record {holder} has it"))));
-                }
-            }
-        }
+        let fields = || set.iter().filter_map(|name| shape.stored_field(name));
+        let cells: Vec<usize> = fields().flat_map(|field| field.columns.iter().copied()).collect();
+        let claim = |row: &Row| {
+            let key: Vec<Value> = cells.iter().filter_map(|i| row.cells.get(*i)).cloned().collect();
+            let whole = key.iter().all(|value| *value != value.as_null());
+            let place = set.first().copied().unwrap_or_default().to_owned();
+            whole.then_some(Claim { index: row.index, record: row.id, place, key })
+        };
+        let claims: Vec<_> = rows.iter().filter_map(claim).collect();
+        let columns: Vec<_> = fields().flat_map(|field| shape.columns_of(field)).collect();
+        let keys: Vec<_> = claims.iter().map(|claim| &claim.key).collect();
+        let held = unique::holders(unit, &live, &columns, &keys).await?;
+        let rule = match set {
+            [_] => "must be unique".to_owned(),
+            several => format!("{} must be unique together", several.join(", ")),
+        };
+        all.push(Unique { rule, claims, held });
     }
-    Ok(broken)
-}
-
-fn duplicate(set: &[&str], why: &str) -> Violation {
-    let first = set.first().copied().unwrap_or_default();
-    let detail = match set {
-        [_] => format!("must be unique: {why}"),
-        several => format!("{} must be unique together: {why}", several.join(", ")),
-    };
-    Violation::field(first, Code::Duplicate, detail)
-}
-
-/// Which live records hold these keys.
-async fn holders<'k>(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    columns: &[usize],
-    keys: impl Iterator<Item = &'k Vec<Value>>,
-) -> Result<Vec<(Vec<Value>, Uuid)>> {
-    let names: Vec<_> = columns.iter().filter_map(|i| shape.columns.get(*i)).collect();
-    let table = shape.table();
-    let mut select = Query::select();
-    select
-        .column(Alias::new("id"))
-        .columns(names.iter().map(|c| Alias::new(c.name.as_str())))
-        .from(table.clone())
-        .cond_where(shape.rows(table))
-        .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
-        .and_where(Expr::col(Alias::new("deleted_at")).is_null());
-    let keys: Vec<_> = keys.collect();
-    if let [column] = names.as_slice() {
-        let values = keys.iter().filter_map(|key| key.first().cloned());
-        select.and_where(Expr::col(Alias::new(column.name.as_str())).is_in(values));
-    } else {
-        let tuple = Expr::tuple(names.iter().map(|c| Expr::col(Alias::new(c.name.as_str()))));
-        let lists = keys.iter().map(|key| Expr::tuple(key.iter().map(|value| Expr::val(value.clone()))));
-        select.and_where(lists.fold(Expr::val(false), |any, list| any.or(tuple.clone().eq(list))));
-    }
-    let rows = unit.txn.query_all(&select).await?;
-    rows.iter()
-        .map(|row| {
-            let id = row.try_get_by_index(0)?;
-            let key = names
-                .iter()
-                .enumerate()
-                .map(|(i, c)| super::read_cell(row, i + 1, &c.kind))
-                .collect::<Result<_, _>>()?;
-            Ok((key, id))
-        })
-        .collect()
+    Ok(all)
 }
 
 /// Candidates that refer to records which do not exist for the actor. One statement a referenced kind.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     Field, FieldAccess, FieldType, Shape, bind_cell, outside,
     store::{JsonChange as Change, ROWS_PER_STATEMENT},
+    unique::{Claim, Unique},
 };
 use crate::{
     context::Unit,
@@ -206,6 +207,35 @@ pub(super) async fn dangling(unit: &Unit<'_>, shape: &Shape, changes: &[Change])
         }
     }
     outside::lost(unit, shape, wanted, &[]).await
+}
+
+/// What the candidates want of the ids of children: those that are new in their lists. One statement for up to 1,000.
+pub(super) async fn claims(unit: &Unit<'_>, shape: &Shape, changes: &[Change]) -> Result<Option<Unique>> {
+    let Some(parts) = &shape.parts else { return Ok(None) };
+    let mut claims = Vec::new();
+    for change in changes {
+        let known: HashSet<_> = list(change.before.as_ref()).filter_map(id_of).collect();
+        for (n, item) in list(change.after.as_ref()).enumerate() {
+            let key = id_of(item).filter(|id| !known.contains(id)).map(|id| vec![id.into()]);
+            let place = || format!("{}.{n}.id", parts.field);
+            claims.extend(key.map(|key| Claim { index: change.index, record: change.record, place: place(), key }));
+        }
+    }
+    let parent = parts.shape.parent.map(|(column, _)| column).unwrap_or_default();
+    let mut held = HashMap::new();
+    for part in claims.chunks(1000) {
+        let ids = part.iter().filter_map(|claim| claim.key.first().cloned());
+        let select = Query::select()
+            .columns(["id", parent].map(Alias::new))
+            .from(parts.shape.table())
+            .and_where(Expr::col(Alias::new("tenant_id")).eq(unit.cx.tenant.id))
+            .and_where(Expr::col(Alias::new("id")).is_in(ids))
+            .take();
+        for row in unit.txn.query_all(&select).await? {
+            held.insert(vec![row.try_get_by_index::<Uuid>(0)?.into()], row.try_get_by_index(1)?);
+        }
+    }
+    Ok(Some(Unique { rule: "must be unique".to_owned(), claims, held }))
 }
 
 /// Keeps the rows of the children as the lists are: two statements for up to 250 of them.

@@ -38,6 +38,14 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The id that a create brings.
+    pub(super) fn brought(&self) -> Option<Uuid> {
+        match self {
+            Self::Create { data, .. } => data.get("id")?.as_str()?.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The record it changes; `None` for a create.
     pub fn of(&self) -> Option<Uuid> {
         match self {

@@ -1,15 +1,12 @@
 //! Upserts become creates and updates: one look for each set of fields by which records are found.
 //!
 //! What counts is the database's own uniqueness: live records of the tenant, by a set of fields that no two of them
-//! share. A record that was deleted holds nothing, so its key makes a new one. One the caller may not see holds its key
-//! too: the create that follows is refused as a duplicate.
+//! share. A record that was deleted holds nothing but its id, so its key makes a new one. One the caller may not see holds its
+//! key too: the create that follows is refused as a duplicate.
 
 use std::collections::HashMap;
 
-use sea_orm::{
-    ConnectionTrait, Value,
-    sea_query::{Alias, Expr, ExprTrait},
-};
+use sea_orm::Value;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
@@ -18,15 +15,12 @@ use super::{
     batch::{Effect, Op, Step},
     bind_cell,
     custom::{self, CUSTOM},
-    read_cell, visible,
+    unique, visible,
 };
 use crate::{
     context::Unit,
     error::{Code, Error, Result, Violation},
 };
-
-/// Keys of one look.
-const KEYS_PER_STATEMENT: usize = 500;
 
 /// An upsert with its place and the key of its record.
 type Look = (usize, Vec<Value>, Map<String, Json>);
@@ -145,39 +139,10 @@ pub async fn find(
     by: &[String],
     keys: &[&Vec<Value>],
 ) -> Result<HashMap<Vec<Value>, Uuid>> {
-    let mut found = HashMap::new();
-    for part in keys.chunks(KEYS_PER_STATEMENT) {
-        found.extend(found_among(unit, shape, by, part.iter().copied()).await?);
-    }
-    Ok(found)
-}
-
-async fn found_among<'k>(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    by: &[String],
-    keys: impl Iterator<Item = &'k Vec<Value>>,
-) -> Result<HashMap<Vec<Value>, Uuid>> {
     if let Some(own) = by.first().and_then(|name| shape.custom.get(name.strip_prefix("custom.")?)) {
-        return custom::holders(unit, shape, own, keys.filter_map(|key| key.first().cloned())).await;
+        return custom::holders(unit, unit.cx, shape, own, keys).await;
     }
     let fields = by.iter().filter_map(|name| shape.field(name));
     let columns: Vec<_> = fields.flat_map(|field| shape.columns_of(field)).collect();
-    let column = |name: &str| Expr::col(Alias::new(name));
-    let mut select = visible(unit.cx, shape);
-    select.column(Alias::new("id")).columns(columns.iter().map(|c| Alias::new(c.name.as_str())));
-    if let [one] = columns.as_slice() {
-        select.and_where(column(&one.name).is_in(keys.filter_map(|key| key.first().cloned())));
-    } else {
-        let tuple = Expr::tuple(columns.iter().map(|c| column(&c.name)));
-        let lists = keys.map(|key| Expr::tuple(key.iter().map(|value| Expr::val(value.clone()))));
-        select.and_where(lists.fold(Expr::val(false), |any, list| any.or(tuple.clone().eq(list))));
-    }
-    let rows = unit.txn.query_all(&select).await?;
-    rows.iter()
-        .map(|row| {
-            let cells = columns.iter().enumerate().map(|(i, column)| read_cell(row, i + 1, &column.kind));
-            Ok((cells.collect::<Result<_, _>>()?, row.try_get_by_index(0)?))
-        })
-        .collect()
+    unique::holders(unit, &visible(unit.cx, shape), &columns, keys).await
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use sea_orm::{Iterable, ModelTrait, Value, sea_query::LockType};
+use sea_orm::{
+    Iterable, ModelTrait, Value,
+    sea_query::{Alias, Expr, ExprTrait, IntoIden, LockType, Query},
+};
 use serde_json::Map;
 use uuid::Uuid;
 
@@ -12,6 +15,7 @@ use super::{
     only, other, outside, read,
     read::Found,
     store, visible,
+    visible::writable,
 };
 use crate::{
     access::{self, Reach, Verb},
@@ -219,7 +223,8 @@ async fn checked<R: Record>(
     for candidate in candidates.iter_mut() {
         stamp::<R>(unit, candidate)?;
     }
-    for (index, violation) in outside::broken::<R>(unit, shape, candidates).await? {
+    let known = refused.keys().copied().collect();
+    for (index, violation) in outside::broken::<R>(unit, shape, candidates, known).await? {
         refused.entry(index).or_default().push(violation);
     }
     for (index, violations) in refused {
@@ -252,9 +257,11 @@ struct Present<M> {
     rows: HashMap<Uuid, M>,
     /// Those that the actor sees, and may not change.
     fixed: HashSet<Uuid>,
+    /// Those that a create brings the id of, and that were deleted.
+    gone: HashSet<Uuid>,
 }
 
-/// One statement for up to 1,000, and one more where some are not there to be changed.
+/// One statement for up to 1,000, and one more where some are not there to be changed, or are created under ids of their own.
 async fn present<R: Record>(unit: &Unit<'_>, shape: &Shape, operations: &[Operation]) -> Result<Present<R::Model>> {
     let (deleted, live): (Vec<_>, Vec<_>) =
         operations.iter().partition(|operation| matches!(operation, Operation::Restore { .. }));
@@ -266,7 +273,23 @@ async fn present<R: Record>(unit: &Unit<'_>, shape: &Shape, operations: &[Operat
     live.retain(|id| !rows.contains_key(id));
     let fixed = other::among(unit, &visible(unit.cx, shape), &live).await?;
     rows.extend(other::fetch::<R>(unit, shape, &ids(deleted), (Some(lock), true)).await?);
-    Ok(Present { rows, fixed })
+    let brought: Vec<_> = operations.iter().filter_map(Operation::brought).collect();
+    let gone = gone(unit, shape, &brought).await?;
+    Ok(Present { rows, fixed, gone })
+}
+
+/// Which of the ids are of deleted records that the actor may restore.
+async fn gone(unit: &Unit<'_>, shape: &Shape, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let table = shape.table();
+    let deleted = Query::select()
+        .from(table.clone())
+        .cond_where(writable(unit.cx, shape, &table.into_iden()))
+        .and_where(Expr::col(Alias::new("deleted_at")).is_not_null())
+        .take();
+    other::among(unit, &deleted, ids).await
 }
 
 fn candidate<R: Record>(
@@ -288,6 +311,10 @@ fn candidate<R: Record>(
         }
         Ok(before)
     };
+    if let Some(id) = operation.brought().filter(|id| present.gone.contains(id)) {
+        let detail = format!("{} {id} was deleted: restore it, and its id is in use again", shape.name);
+        return Err(Error::conflict(Code::InvalidState, detail));
+    }
     let restores = matches!(operation, Operation::Restore { .. });
     let (before, mut after, given, since) = match operation {
         Operation::Create { data, since } => {
@@ -301,7 +328,7 @@ fn candidate<R: Record>(
         }
         Operation::Restore { id, version } => {
             let before = before_of(id, version)?;
-            let after = draft::restored::<R>(&before)?;
+            let after = draft::restored::<R>(shape, &before)?;
             (Some(before), after, Map::new(), Since::default())
         }
         Operation::Delete { id, version } => {

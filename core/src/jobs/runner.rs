@@ -180,8 +180,8 @@ impl Runner {
             Ok(result) => queue::finish(&self.world, &claim, Ok(result)).await,
             // its work is read anew: by what the tenant has defined since, or in another process
             Err(error) if error.is_outdated() || *self.stop.borrow() => queue::release(&self.world, &claim, now).await,
-            Err(Error::Database(source)) if claim.attempts < ATTEMPTS => {
-                tracing::warn!(job = %claim.id, error = &source as &dyn std::error::Error, "a job is tried again");
+            Err(error) if claim.attempts < ATTEMPTS && (matches!(error, Error::Database(_)) || error.is_race()) => {
+                tracing::warn!(job = %claim.id, error = &error as &dyn std::error::Error, "a job is tried again");
                 let pause = pause(claim.attempts, claim.id);
                 queue::release(&self.world, &claim, now + pause).await
             }

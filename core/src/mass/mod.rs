@@ -2,7 +2,7 @@
 //! a page of records a transaction. A dry run tries everything and keeps nothing.
 //!
 //! The filter is read as of the moment it was asked for, and takes no record that was made later. Records are taken newest
-//! first, so that those that refer to others go before them.
+//! first, so that most of those that refer to others go before them; what could not be deleted is tried once more at the end.
 
 pub mod undo;
 
@@ -21,6 +21,7 @@ use crate::{
     context::{Context, Unit},
     engine::{
         FieldAccess, Operation, Resource, Shape, Since, Verdict, changeable,
+        custom::CUSTOM,
         filter::{Written, compile_at},
         instant, print_instant,
     },
@@ -85,7 +86,7 @@ impl Wish {
                 Map::new()
             }
         };
-        broken.extend(data.iter().filter_map(|(name, value)| unsettable(shape, name, value)).take(VIOLATIONS));
+        broken.extend(data.iter().flat_map(|(name, value)| unsettable(shape, name, value)).take(VIOLATIONS));
         if broken.is_empty() { Ok(Self { r#where, data, dry_run }) } else { Err(Error::Invalid(broken)) }
     }
 
@@ -108,15 +109,18 @@ fn in_body(violation: Violation) -> Violation {
     Violation { pointer, ..violation }
 }
 
-/// What is wrong with setting this field on any record.
-fn unsettable(shape: &Shape, name: &str, value: &Json) -> Option<Violation> {
-    let violation = match shape.field(name) {
-        None => Violation::field(name, Code::UnknownField, unknown("field", name, shape.field_names())),
-        Some(field) if field.access != FieldAccess::Write => field.read_only(),
-        Some(_) if value.is_object() => return None, // merged into what each record has, and checked there
-        Some(field) => field.decode(value).err()?,
+/// What is wrong with setting this field on any record; what depends on the record is found there.
+fn unsettable(shape: &Shape, name: &str, value: &Json) -> Vec<Violation> {
+    let broken = match (shape.field(name), value) {
+        (None, _) => {
+            vec![Violation::field(name, Code::UnknownField, unknown("field", name, shape.field_names()))]
+        }
+        (Some(field), _) if field.access != FieldAccess::Write => vec![field.read_only()],
+        (Some(_), Json::Object(values)) if name == CUSTOM => shape.custom.refuses(values),
+        (Some(field), _) => field.refuses(value).into_iter().collect(),
     };
-    Some(Violation { pointer: format!("/data{}", violation.pointer), ..violation })
+    let in_data = |violation: Violation| Violation { pointer: format!("/data{}", violation.pointer), ..violation };
+    broken.into_iter().map(in_data).collect()
 }
 
 /// Asks for the job that changes (`{where, data, dry_run?}`) or deletes (`{where, dry_run?}`) what the filter keeps.
@@ -142,9 +146,15 @@ pub async fn ask(cx: &Context, resource: &dyn Resource, verb: Verb, body: Map<St
 /// How far a mass write is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Checkpoint {
-    /// The last record taken; the next are older.
+    /// The last record taken; the ids of the next are smaller.
     #[serde(default)]
     at: Option<Uuid>,
+    /// Some were not deleted, and are tried once more at the end: what refers to them may be gone by then.
+    #[serde(default)]
+    left: bool,
+    /// The end has come.
+    #[serde(default)]
+    last: bool,
     #[serde(default)]
     matched: u64,
     #[serde(default)]
@@ -211,12 +221,21 @@ impl Work for Mass {
         });
         let wish = Wish::parse(resource.shape(), self.0, body)?;
         let asked = job.input.get("now").and_then(Json::as_str).and_then(|text| instant(text).ok());
-        let condition = wish.condition(cx, resource.shape(), asked.unwrap_or_else(|| cx.now()))?;
+        let asked = asked.unwrap_or_else(|| cx.now());
+        let condition = wish.condition(cx, resource.shape(), asked)?;
+        let all = rows(cx, resource.shape(), condition, asked);
         let mut checkpoint: Checkpoint = read_checkpoint(job)?;
         if checkpoint.at.is_none() {
-            checkpoint.matched = count(cx, rows(cx, resource.shape(), &condition, job.id)).await?;
+            checkpoint.matched = count(cx, all.clone()).await?;
         }
-        while self.page(job, &*resource, &wish, &condition, &mut checkpoint).await? {}
+        checkpoint.last |= wish.dry_run || self.0 != Verb::Delete;
+        loop {
+            while self.page(job, &*resource, &wish, all.clone(), &mut checkpoint).await? {}
+            if checkpoint.last || !checkpoint.left {
+                break;
+            }
+            (checkpoint.at, checkpoint.last) = (None, true);
+        }
         let Checkpoint { done, changed, unchanged, failed, .. } = checkpoint;
         Ok(
             json!({"kind": kind, "dry_run": wish.dry_run, "matched": done, "changed": changed, "unchanged": unchanged, "failed": failed}),
@@ -231,13 +250,16 @@ impl Mass {
         job: &Running,
         resource: &dyn Resource,
         wish: &Wish,
-        condition: &Condition,
+        mut select: SelectStatement,
         checkpoint: &mut Checkpoint,
     ) -> Result<bool> {
         let cx = &job.cx;
         let mut unit = cx.begin().await?;
-        let mut select = rows(cx, resource.shape(), condition, checkpoint.at.unwrap_or(job.id));
-        select.column(Alias::new("id")).order_by(Alias::new("id"), Order::Desc).limit(PAGE);
+        let id = (resource.shape().table(), Alias::new("id"));
+        select.column(id.clone()).order_by(id.clone(), Order::Desc).limit(PAGE);
+        if let Some(at) = checkpoint.at {
+            select.and_where(Expr::col(id).lt(at));
+        }
         let found = unit.txn.query_all(&select).await?;
         let ids = found.iter().map(|row| row.try_get_by_index(0)).collect::<std::result::Result<Vec<Uuid>, _>>()?;
         let Some(last) = ids.last() else { return Ok(false) };
@@ -250,7 +272,14 @@ impl Mass {
             unit.undo().await?;
             unit = cx.begin().await?;
         }
-        let errors = ids.iter().zip(&verdicts).flat_map(|(id, verdict)| checkpoint.settle(*id, verdict)).collect();
+        let mut errors = Vec::new();
+        for (id, verdict) in ids.iter().zip(&verdicts) {
+            if verdict.is_err() && !checkpoint.last {
+                checkpoint.left = true;
+            } else {
+                errors.extend(checkpoint.settle(*id, verdict));
+            }
+        }
         report::keep(&unit, job.id, errors).await?;
         checkpoint.at = Some(*last);
         save(job, unit, checkpoint.progress(), checkpoint).await?;
@@ -258,10 +287,10 @@ impl Mass {
     }
 }
 
-/// The records older than `before` that the filter keeps and the actor may change.
-fn rows(cx: &Context, shape: &Shape, condition: &Condition, before: Uuid) -> SelectStatement {
-    let older = Expr::col((shape.table(), Alias::new("id"))).lt(before);
-    changeable(cx, shape).cond_where(condition.clone()).and_where(older).take()
+/// The records that the filter keeps, that were there when it was asked for, and that the actor may change.
+fn rows(cx: &Context, shape: &Shape, condition: Condition, asked: DateTime<Utc>) -> SelectStatement {
+    let made = Expr::col((shape.table(), Alias::new("created_at")));
+    changeable(cx, shape).cond_where(condition).and_where(made.lte(asked)).take()
 }
 
 async fn count(cx: &Context, mut rows: SelectStatement) -> Result<u64> {

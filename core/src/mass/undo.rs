@@ -5,7 +5,7 @@
 //! deleted is restored. A record that somebody has changed since in the same fields is left as it is, and named. An undo is
 //! a job itself and can be undone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -38,8 +38,8 @@ pub struct Undo;
 /// Asks for the job that undoes another.
 ///
 /// # Errors
-/// As [`jobs::find_with_rights`]; `Forbidden` unless the actor asked for the job or holds `job:cancel`; `Conflict` where it
-/// has not ended or is of a kind that is not undone.
+/// As [`jobs::find_with_rights`]; `Forbidden` unless the actor asked for the job or holds `job:cancel`, and may write against
+/// each of its changes; `Conflict` where it has not ended or is of a kind that is not undone.
 pub async fn ask(cx: &Context, id: Uuid) -> Result<Uuid> {
     let job = jobs::within_reach(cx, id).await?;
     let undone = [IMPORT, UNDO, name(Verb::Update), name(Verb::Delete)];
@@ -50,15 +50,42 @@ pub async fn ask(cx: &Context, id: Uuid) -> Result<Uuid> {
     let (Some(finished), true) = (job.finished_at, job.state.is_final()) else {
         return Err(Error::conflict(Code::InvalidState, "the job has not ended; cancel it first"));
     };
-    let input = json!({"job": id, "from": job.created_at - SKEW, "to": finished + SKEW});
+    let asked = Asked { job: id, from: job.created_at - SKEW, to: finished + SKEW };
+    let mut rights = job.rights.0;
+    rights.extend(needed(cx, &asked).await?);
+    access::may_all(cx, &rights)?;
     let unit = cx.begin().await?;
-    let undo = jobs::enqueue(&unit, UNDO, job.rights.0, input).await?;
+    let undo = jobs::enqueue(&unit, UNDO, rights, json!(asked)).await?;
     unit.commit().await?;
     Ok(undo)
 }
 
+/// What it takes to write against each change. One statement, which reads all of them.
+async fn needed(cx: &Context, asked: &Asked) -> Result<BTreeSet<String>> {
+    let history = access::may_act(&cx.actor, HISTORY).is_ok();
+    let mut select = changes(cx, asked, None);
+    select
+        .distinct()
+        .column(Alias::new("kind"))
+        .expr(col("before").is_null())
+        .expr(col("changed").cast_as(Alias::new("text")));
+    let mut rights = BTreeSet::new();
+    for row in cx.reader().query_all(&select).await? {
+        let (kind, created, changed): (String, bool, String) =
+            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let Some(resource) = cx.tenant.kinds.kind(&kind) else { continue };
+        let (shape, changed) = (resource.shape(), serde_json::from_str::<Vec<String>>(&changed).unwrap_or_default());
+        if created || changed.iter().any(|name| name == "deleted_at") {
+            rights.insert(access::right(shape, Verb::Delete));
+        } else if !touched(shape, &changed, history).is_empty() {
+            rights.insert(access::right(shape, Verb::Update));
+        }
+    }
+    Ok(rights)
+}
+
 /// What is undone, and by whom.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Asked {
     job: Uuid,
     from: DateTime<Utc>,
@@ -79,7 +106,8 @@ struct Checkpoint {
     undone: u64,
     #[serde(default)]
     failed: u64,
-    /// Changes that are tried once more at the end: what they refer to, or what refers to them, was not undone yet.
+    /// Changes that are tried once more at the end: what they refer to, what refers to them, or what has their unique value
+    /// was not undone yet.
     #[serde(default)]
     again: Vec<i64>,
     /// The end has come.
@@ -261,7 +289,9 @@ impl Pass<'_> {
 fn waits(error: &Error) -> bool {
     match error {
         Error::Conflict { code, .. } => *code == Code::StillReferenced,
-        Error::Invalid(violations) => violations.iter().all(|violation| violation.code == Code::ReferenceNotFound),
+        Error::Invalid(violations) => {
+            violations.iter().all(|violation| [Code::ReferenceNotFound, Code::Duplicate].contains(&violation.code))
+        }
         _ => false,
     }
 }
@@ -325,6 +355,21 @@ fn named<'f>(shape: &'f Shape, field: &'f Field) -> Vec<&'f str> {
     }
 }
 
+/// Whether an undo may set fields of this access.
+fn settable(access: FieldAccess, history: bool) -> bool {
+    match access {
+        FieldAccess::Write => true,
+        FieldAccess::History => history,
+        FieldAccess::Create | FieldAccess::Read | FieldAccess::Server => false,
+    }
+}
+
+/// The fields to put back where these have changed.
+fn touched<'s>(shape: &'s Shape, changed: &[String], history: bool) -> Vec<&'s Field> {
+    let ours = |field: &Field| named(shape, field).iter().any(|column| changed.iter().any(|name| name == column));
+    shape.every_field().filter(|field| settable(field.access, history) && ours(field)).collect()
+}
+
 /// What takes the change back; nothing where all it changed follows from other changes.
 fn operation(
     unit: &Unit<'_>,
@@ -334,31 +379,24 @@ fn operation(
     later: Option<&HashSet<String>>,
 ) -> Result<Option<Operation>> {
     let (id, version) = (entry.record, None);
-    let touched = |column: &str| later.is_some_and(|later| later.contains(column));
+    let theirs = |column: &str| later.is_some_and(|later| later.contains(column));
     let since = |names: &[&str]| {
         let detail = format!("{} {id} has been changed since: {}", shape.name, names.join(", "));
         Error::conflict(Code::Conflict, detail)
     };
-    let settable = |access| match access {
-        FieldAccess::Write => true,
-        FieldAccess::Create | FieldAccess::Read => false,
-        FieldAccess::History => unit.history,
-        FieldAccess::Server => unit.server,
-    };
-    let fields = shape.every_field().filter(|field| settable(field.access));
     let Some(before) = &entry.before else {
+        let fields = shape.every_field().filter(|field| settable(field.access, unit.history));
         let others: Vec<_> =
-            fields.filter(|field| named(shape, field).into_iter().any(touched)).map(|f| &*f.name).collect();
+            fields.filter(|field| named(shape, field).into_iter().any(theirs)).map(|f| &*f.name).collect();
         return if others.is_empty() { Ok(Some(Operation::Delete { id, version })) } else { Err(since(&others)) };
     };
     if entry.changed.iter().any(|name| name == "deleted_at") {
         let lived = before.get("deleted_at").is_none_or(Json::is_null);
         return Ok(Some(if lived { Operation::Restore { id, version } } else { Operation::Delete { id, version } }));
     }
-    let ours = |column: &&str| entry.changed.iter().any(|name| name == column);
-    let fields: Vec<_> = fields.filter(|field| named(shape, field).iter().any(ours)).collect();
+    let fields = touched(shape, &entry.changed, unit.history);
     let others: Vec<_> =
-        fields.iter().filter(|field| named(shape, field).into_iter().any(touched)).map(|f| &*f.name).collect();
+        fields.iter().filter(|field| named(shape, field).into_iter().any(theirs)).map(|f| &*f.name).collect();
     if !others.is_empty() {
         return Err(since(&others));
     }

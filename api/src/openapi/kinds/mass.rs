@@ -59,7 +59,9 @@ fn mass(shape: &Shape, title: &str, verb: Verb, name: &str) -> Json {
     };
     let text = format!(
         "{what} all {plural} that the filter keeps when it is asked for and that you may change, as a job: by the rules of \
-         single requests, each refusal at `/v1/jobs/{{id}}/errors`. `dry_run` tries it and keeps nothing. \
+         single requests, each refusal at `/v1/jobs/{{id}}/errors`. `dry_run` tries it 500 records at a time and keeps \
+         none of it: what depends on others further away having been written, as a delete does on those that refer to the \
+         record, may end otherwise. \
          `POST /v1/jobs/{{id}}/undo` takes it back. Needs `job:read` too."
     );
     let id = format!("mass_{name}_{}", shape.plural.replace('-', "_"));

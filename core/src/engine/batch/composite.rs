@@ -166,22 +166,25 @@ impl Composite {
         let mut attempt = 1;
         loop {
             let unit = cx.begin_for(self.0.iter().map(|part| part.resource.shape())).await?;
-            let rows = self.attempt(&unit).await?;
-            let upserts = |(index, row): &(usize, Row)| {
-                self.0.get(*index).is_some_and(|part| part.members.get("op") == Some(&"upsert".into()))
-                    && lost_a_race(row)
-            };
-            if attempt < ATTEMPTS && rows.iter().any(upserts) {
+            let rows = self.attempt(&unit).await;
+            if attempt < ATTEMPTS && rows.as_ref().map_or_else(Error::is_race, |rows| self.lost_a_race(rows)) {
                 unit.undo().await?;
                 attempt += 1;
                 continue;
             }
+            let rows = rows?;
             if rows.iter().any(|(_, row)| row.is_err()) {
                 return Err(Error::Invalid(refusals(rows)));
             }
             unit.commit().await?;
             return rows.into_iter().map(|(_, row)| row).collect();
         }
+    }
+
+    /// As of a batch.
+    fn lost_a_race(&self, rows: &[(usize, Row)]) -> bool {
+        let upsert = |part: &Part| part.members.get("op") == Some(&"upsert".into());
+        rows.iter().any(|(index, row)| self.0.get(*index).is_some_and(upsert) && lost_a_race(row))
     }
 
     /// What became of each operation that was tried: not of those that need one that was refused, and of none after the

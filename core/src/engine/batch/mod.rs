@@ -18,7 +18,7 @@ use crate::{
 
 /// Operations of one batch.
 pub const LARGEST: usize = 1000;
-/// Times that a request starts again because another one was faster with the key of an upsert.
+/// Times that a request is tried where another one was faster with a unique value.
 const ATTEMPTS: usize = 3;
 
 /// What became of the record.
@@ -65,22 +65,27 @@ impl Batch {
         Ok(Self { steps: operations.into_iter().enumerate().map(read).collect(), atomic })
     }
 
-    /// Writes the batch in a unit of its own. A batch whose upserts lose a race starts again.
+    /// Writes the batch in a unit of its own. A batch starts again where one of its upserts has lost a race for its key, or any
+    /// row one for what is stored beside the rows, a custom value or a child's id: then it finds who has it.
     ///
     /// # Errors
     /// A missing right, the database; of an atomic batch everything that is wrong with any of its operations.
     pub async fn write(mut self, cx: &Context, resource: &dyn Resource) -> Result<Vec<Row>> {
+        let shape = resource.shape();
         let upserts: Vec<_> = self.steps.iter().map(|step| step.as_ref().is_ok_and(|s| s.op == Op::Upsert)).collect();
-        let mut left = if upserts.contains(&true) { ATTEMPTS } else { 1 };
+        let races = upserts.contains(&true) || shape.parts.is_some() || shape.custom.all().next().is_some();
+        let mut left = if races { ATTEMPTS } else { 1 };
         loop {
             left -= 1;
             let steps = if left == 0 { std::mem::take(&mut self.steps) } else { self.steps.clone() };
-            let unit = cx.begin_for([resource.shape()]).await?;
-            let rows = attempt(&unit, resource, steps).await?;
-            // an upsert found no record, and yet another request stored its key before it could
-            let lost = upserts.iter().zip(&rows).any(|(upsert, row)| *upsert && lost_a_race(row));
+            let unit = cx.begin_for([shape]).await?;
+            let rows = attempt(&unit, resource, steps).await;
+            let lost = match &rows {
+                Ok(rows) => upserts.iter().zip(rows).any(|(upsert, row)| *upsert && lost_a_race(row)),
+                Err(error) => error.is_race(),
+            };
             if left == 0 || !lost {
-                return self.settle(unit, rows).await;
+                return self.settle(unit, rows?).await;
             }
             unit.undo().await?;
         }
@@ -116,7 +121,7 @@ async fn attempt(
 }
 
 fn lost_a_race(row: &Row) -> bool {
-    matches!(row, Err(Error::Conflict { code: Code::Duplicate, .. }))
+    row.as_ref().is_err_and(Error::is_race)
 }
 
 /// Writes steps of one kind as one slice, each with its place in the request.

@@ -18,6 +18,11 @@ use crate::{
 /// The column of `custom_value` that holds references.
 pub(in crate::engine) const REFERS: &str = "refers";
 
+/// A day there is, as a pattern: nothing else can be asked of PostgreSQL 15 without an error.
+const DAY: &str = "(?!0000)([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)\
+    |02-(0[1-9]|1[0-9]|2[0-8]))|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)";
+const TIME: &str = "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][.][0-9]{3}Z";
+
 /// Which part of the value a cell holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -104,31 +109,55 @@ impl Cell {
         }
     }
 
-    /// Its value in the rows of `alias`, typed: what is read where no index is needed, or none is there.
+    /// Its value in the rows of `alias`, typed: what is read where no index is needed, or none is there. Only what is of the
+    /// type counts: the past may have values of an earlier field of this name.
     pub fn value(&self, backend: DbBackend, alias: &DynIden) -> Expr {
         let (body, key) = (format!("\"{alias}\".\"{CUSTOM}\""), &self.key);
-        if backend == DbBackend::Sqlite {
-            return Expr::cust(match self.part {
-                Part::Whole => from_json(&self.kind, key, &body),
-                Part::Minor => format!("cast(replace({body} ->> '$.{key}.amount', '.', '') as integer)"),
-                Part::Currency => from_json(&self.kind, &format!("{key}.currency"), &body),
-            });
-        }
-        let text = match self.part {
-            Part::Whole => format!("{body} ->> '{key}'"),
+        let sqlite = backend == DbBackend::Sqlite;
+        Expr::cust(match self.part {
+            Part::Whole if sqlite => {
+                let value = from_json(&self.kind, key, &body);
+                format!("(case when {} then {value} end)", self.typed_on_sqlite(&body))
+            }
+            Part::Whole => {
+                let (pattern, cast) = self.typed_on_postgres();
+                format!("(case when ({body} -> '{key}')::text ~ '^{pattern}$' then ({body} ->> '{key}'){cast} end)")
+            }
             // printed with exactly as many decimals as the currency has
-            Part::Minor => format!("replace({body} -> '{key}' ->> 'amount', '.', '')"),
-            Part::Currency => format!("{body} -> '{key}' ->> 'currency'"),
-        };
-        Expr::cust(match self.kind {
-            ColumnType::BigInteger => format!("({text})::bigint"),
-            ColumnType::Double => format!("({text})::double precision"),
-            ColumnType::Boolean => format!("({text})::boolean"),
-            ColumnType::Date => format!("({text})::date"),
-            ColumnType::TimestampWithTimeZone => format!("({text})::timestamptz"),
-            ColumnType::Uuid => format!("({text})::uuid"),
-            _ => format!("({text}) collate \"C\""),
+            Part::Minor if sqlite => format!("cast(replace({body} ->> '$.{key}.amount', '.', '') as integer)"),
+            Part::Minor => format!("replace({body} -> '{key}' ->> 'amount', '.', '')::bigint"),
+            Part::Currency if sqlite => from_json(&self.kind, &format!("{key}.currency"), &body),
+            Part::Currency => format!("(({body} -> '{key}' ->> 'currency') collate \"C\")"),
         })
+    }
+
+    fn typed_on_sqlite(&self, body: &str) -> String {
+        let (kind, text) = (format!("json_type({body}, '$.{}')", self.key), format!("{body} ->> '$.{}'", self.key));
+        match self.kind {
+            ColumnType::BigInteger => format!("{kind} = 'integer'"),
+            ColumnType::Double => format!("{kind} in ('integer', 'real')"),
+            ColumnType::Boolean => format!("{kind} in ('true', 'false')"),
+            ColumnType::Date => format!("{text} > '0001' and date({text}) = {text}"),
+            ColumnType::TimestampWithTimeZone => {
+                format!("{text} > '0001' and strftime('%Y-%m-%dT%H:%M:%fZ', {text}) = {text}")
+            }
+            ColumnType::Uuid => format!("length({text}) = 36 and length(unhex(replace({text}, '-', ''))) = 16"),
+            _ => format!("{kind} = 'text'"),
+        }
+    }
+
+    /// What its JSON looks like, and the cast, which would fail for any other.
+    fn typed_on_postgres(&self) -> (String, &'static str) {
+        let (pattern, cast) = match self.kind {
+            ColumnType::BigInteger => ("-?[0-9]{1,16}", "::bigint"),
+            ColumnType::Double => ("-?[0-9].*", "::double precision"),
+            ColumnType::Boolean => ("(true|false)", "::boolean"),
+            ColumnType::Date => return (format!("\"{DAY}\""), "::date"),
+            ColumnType::TimestampWithTimeZone => return (format!("\"{DAY}{TIME}\""), "::timestamptz"),
+            ColumnType::Uuid => ("\"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\"", "::uuid"),
+            _ => ("\".*", " collate \"C\""),
+        };
+        (pattern.to_owned(), cast)
     }
 
     /// What [`Cell::value`] is for a record with these custom values.

@@ -1,19 +1,24 @@
 //! `custom_value`: custom values as filters, uniqueness and references find them, written with the records.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ConnectionTrait, JoinType, Value,
-    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
+    sea_query::{Alias, Expr, ExprTrait, Query},
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::{Cell, CustomField};
 use crate::{
-    context::Unit,
-    engine::{FieldType, Shape, outside, store::JsonChange as Change, visible},
-    error::{Code, Error, Result, Violation},
+    context::{Context, Unit},
+    engine::{
+        FieldType, Shape, outside,
+        store::JsonChange as Change,
+        unique::{Claim, Unique},
+        visible,
+    },
+    error::{Error, Result, Violation},
 };
 
 const COLUMNS: [&str; 11] =
@@ -111,70 +116,47 @@ pub async fn forget_values(unit: &Unit<'_>, field: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Candidates whose unique custom values another live record has, or another candidate. One statement a unique field.
-pub(in crate::engine) async fn duplicates(
-    unit: &Unit<'_>,
-    shape: &Shape,
-    changes: &[Change],
-) -> Result<Vec<(usize, Violation)>> {
-    let mut broken = Vec::new();
+/// What the candidates want of each unique custom field. One statement a field for up to a thousand.
+pub(in crate::engine) async fn claims(unit: &Unit<'_>, shape: &Shape, changes: &[Change]) -> Result<Vec<Unique>> {
+    let everywhere = unit.cx.everywhere();
+    let mut all = Vec::new();
     for field in shape.custom.in_use().filter(|field| field.unique) {
-        let mut wanted: HashMap<String, &Change> = HashMap::new();
-        let mut refuse = |change: &Change, why: &str| {
-            broken.push((change.index, field.field.violation(Code::Duplicate, format!("must be unique: {why}"))));
+        let claim = |change: &Change| {
+            let key = vec![fresh(change, field).and_then(|value| field.only(value))?.into()];
+            Some(Claim { index: change.index, record: change.record, place: field.field.name.clone(), key })
         };
-        for change in changes {
-            let Some(only) = fresh(change, field).and_then(|value| field.only(value)) else { continue };
-            match wanted.entry(only) {
-                Entry::Occupied(_) => refuse(change, "in this request"),
-                Entry::Vacant(place) => drop(place.insert(change)),
-            }
-        }
-        let keys: Vec<_> = wanted.keys().cloned().collect();
-        for part in keys.chunks(ROWS_PER_STATEMENT) {
-            let select = of_field(unit, field)
-                .columns(["only", "record_id"].map(Alias::new))
-                .and_where(col("only").is_in(part))
-                .take();
-            for found in unit.txn.query_all(&select).await? {
-                let (only, holder): (String, Uuid) = (found.try_get_by_index(0)?, found.try_get_by_index(1)?);
-                if let Some(change) = wanted.get(&only).filter(|change| change.record != holder) {
-                    refuse(change, &format!("record {holder} has it"));
-                }
-            }
-        }
+        let claims: Vec<_> = changes.iter().filter_map(claim).collect();
+        let keys: Vec<_> = claims.iter().map(|claim| &claim.key).collect();
+        let held = holders(unit, &everywhere, shape, field, &keys).await?;
+        all.push(Unique { rule: "must be unique".to_owned(), claims, held });
     }
-    Ok(broken)
+    Ok(all)
 }
 
-fn of_field(unit: &Unit<'_>, field: &CustomField) -> SelectStatement {
-    Query::select()
-        .from(table())
-        .and_where(col("tenant_id").eq(unit.cx.tenant.id))
-        .and_where(col("field_id").eq(field.id))
-        .take()
-}
-
-/// Which records the caller sees have these values of a unique field, as [`CustomField::only`] has them.
+/// Which records that are seen have these values of a unique field, each as [`CustomField::only`] has it.
 pub(in crate::engine) async fn holders(
     unit: &Unit<'_>,
+    seen: &Context,
     shape: &Shape,
     field: &CustomField,
-    keys: impl Iterator<Item = Value>,
+    keys: &[&Vec<Value>],
 ) -> Result<HashMap<Vec<Value>, Uuid>> {
     let own = |name: &str| Expr::col((table(), Alias::new(name)));
     let id = Expr::col((shape.table(), Alias::new("id")));
-    let select = visible(unit.cx, shape)
-        .exprs([own("only"), id.clone()])
-        .join(
-            JoinType::InnerJoin,
-            table(),
-            own("tenant_id").eq(unit.cx.tenant.id).and(own("field_id").eq(field.id)).and(own("record_id").eq(id)),
-        )
-        .and_where(own("only").is_in(keys))
+    let of_record = own("tenant_id").eq(unit.cx.tenant.id).and(own("record_id").eq(id.clone()));
+    let select = visible(seen, shape)
+        .exprs([own("only"), id])
+        .join(JoinType::InnerJoin, table(), of_record.and(own("field_id").eq(field.id)))
         .take();
-    let rows = unit.txn.query_all(&select).await?;
-    rows.iter().map(|row| Ok((vec![row.try_get_by_index::<String>(0)?.into()], row.try_get_by_index(1)?))).collect()
+    let mut held = HashMap::new();
+    for part in keys.chunks(ROWS_PER_STATEMENT) {
+        let mut select = select.clone();
+        select.and_where(own("only").is_in(part.iter().filter_map(|key| key.first().cloned())));
+        for row in unit.txn.query_all(&select).await? {
+            held.insert(vec![row.try_get_by_index::<String>(0)?.into()], row.try_get_by_index(1)?);
+        }
+    }
+    Ok(held)
 }
 
 /// Candidates whose custom references lead nowhere. One statement a kind referred to.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 pub(super) use self::cells::{Cell, REFERS};
-pub(super) use self::index::{dangling, duplicates, follow, forget_records, holders, referrers};
+pub(super) use self::index::{claims, dangling, follow, forget_records, holders, referrers};
 pub use self::index::{forget_values, index_values};
 use super::{Field, FieldAccess, FieldType, merge_patch};
 use crate::{
@@ -212,6 +212,29 @@ impl CustomFields {
             true => Ok(Json::Object(whole)),
             false => Err(broken),
         }
+    }
+
+    /// What is wrong with a merge patch of the values, whatever it is laid over.
+    pub fn refuses(&self, patch: &Map<String, Json>) -> Vec<Violation> {
+        let wrong = |(key, value): (&String, &Json)| match self.get(key) {
+            None => Some(self.unknown(key)),
+            Some(own) if own.field.access != FieldAccess::Write => Some(own.field.read_only()),
+            Some(own) if value.is_null() || value.is_object() => own.field.refuses(value),
+            Some(own) => own.read(value).err(),
+        };
+        patch.iter().filter_map(wrong).collect()
+    }
+
+    /// What is wrong with values that were stored by other definitions. Those of retired fields are kept as they are.
+    pub(super) fn misfits(&self, stored: &Json) -> Vec<Violation> {
+        let wrong = |(key, value): (&String, &Json)| match self.0.iter().find(|own| *own.key == **key) {
+            Some(own) if own.retired => None,
+            Some(own) => own.read(value).err(),
+            None => Some(self.unknown(key)),
+        };
+        let missing = self.in_use().filter(|own| own.field.required && stored.get(&*own.key).is_none());
+        let missing = missing.map(|own| own.field.violation(Code::Required, "is required"));
+        stored.as_object().into_iter().flatten().filter_map(wrong).chain(missing).collect()
     }
 
     fn unknown(&self, key: &str) -> Violation {
