@@ -11,6 +11,7 @@
 mod data;
 mod hostile;
 mod installations;
+mod meanwhile;
 mod restart;
 mod rfm;
 #[path = "../support/mod.rs"]

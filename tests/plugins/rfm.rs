@@ -2,14 +2,12 @@
 
 use std::{path::Path, process::Command, sync::Mutex};
 
-use ripen_core::context::Clock as _;
-use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value as Json, json};
 
 use super::{
     data,
-    support::{Caller, Person, TestServer, on_both},
-    work::{RFM, all, ended, install, run, upload},
+    support::{Caller, Person, on_both},
+    work::{RFM, all, ended, install, put_off, run, upload},
 };
 
 fn expected() -> Json {
@@ -17,7 +15,7 @@ fn expected() -> Json {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-async fn install_everything(admin: &Caller) {
+pub async fn install_everything(admin: &Caller) {
     let wins = json!({
         "recency_days": {"from": "metric:days_since_last_win"},
         "orders": {"from": "metric:won_count", "window": "P365D"},
@@ -229,9 +227,7 @@ fn a_run_whose_job_may_not_go_on_says_so_itself() {
         server.fails("score", true).await;
         let asked = robot.post("/v1/plugin-runs", json!({"installation": "companies-scorer", "mode": "apply"})).await;
         let place = asked.header("location").to_owned();
-        while waiting(&server).await == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await; // it is tried again once time goes by
-        }
+        put_off(&server).await;
         admin.delete(&format!("/v1/api-keys/{}", key["id"].as_str().unwrap())).await.expect(204);
         server.fails("score", false).await;
         server.clock.advance(chrono::TimeDelta::seconds(10));
@@ -240,14 +236,6 @@ fn a_run_whose_job_may_not_go_on_says_so_itself() {
         let run = admin.get(&place.replace("jobs", "plugin-runs")).await.expect(200).json;
         assert_eq!((&run["ended"], &run["problem"]), (&json!("failed"), &json!("unauthenticated")));
     });
-}
-
-/// Jobs that are to be tried again later.
-async fn waiting(server: &TestServer) -> i64 {
-    let (store, now) = (&server.world().store, server.clock.now());
-    let sql = "select count(*) from job_queue where worker is null and due_at > $1";
-    let asked = Statement::from_sql_and_values(store.backend, sql, [now.into()]);
-    store.read.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
 #[test]

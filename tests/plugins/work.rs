@@ -1,8 +1,10 @@
 //! What an admin does with plugins, as requests.
 
+use ripen_core::context::Clock as _;
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value as Json, json};
 
-use super::support::{Answer, Caller};
+use super::support::{Answer, Caller, TestServer};
 
 pub const RFM: &[u8] = include_bytes!("../../plugins/rfm/rfm.wasm");
 pub const HOSTILE: &[u8] = include_bytes!("hostile/hostile.wasm");
@@ -66,5 +68,19 @@ pub async fn all(caller: &Caller, path: &str, filter: &str, expand: Option<&str>
             Some(next) => cursor = Some(next.to_owned()),
             None => return rows,
         }
+    }
+}
+
+/// Once a job has failed with its database, and is to be tried again when time goes by.
+pub async fn put_off(server: &TestServer) {
+    let store = &server.world().store;
+    let sql = "select count(*) from job_queue where worker is null and due_at > $1";
+    loop {
+        let asked = Statement::from_sql_and_values(store.backend, sql, [server.clock.now().into()]);
+        let jobs: i64 = store.read.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+        if jobs > 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
