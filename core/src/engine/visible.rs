@@ -114,15 +114,16 @@ fn parents(cx: &Context, shape: &Shape, alias: &DynIden) -> Condition {
     Condition::all().add(Expr::exists(exists))
 }
 
-/// A decision is seen by those who see what it is about, and changed by those who may change that.
+/// A decision is seen by those who see what it is about, and changed by those who may change that. What is everybody's can only
+/// be decided about where other systems know it.
 fn subjects(cx: &Context, alias: &DynIden, write: bool) -> Condition {
     let mut any = Condition::any();
     let subject = beneath(alias);
     let of = |column: &'static str| Expr::col((subject.clone(), Alias::new(column)));
     let verb = if write { Verb::Update } else { Verb::Read };
     let possible = |shape: &&Shape| {
-        let whole = shape.scope == Scope::Tenant && access::may(&cx.actor, verb, shape).is_ok();
-        shape.column("external_id").is_some() && (shape.scope == Scope::Owner || whole)
+        let whole = shape.scope == Scope::Tenant && shape.column("external_id").is_some();
+        shape.scope == Scope::Owner || whole && access::may(&cx.actor, verb, shape).is_ok()
     };
     for shape in cx.shapes().filter(possible) {
         let exists = Query::select()
