@@ -2,6 +2,7 @@
 
 mod columns;
 mod rows;
+mod weight;
 
 pub(crate) use self::rows::frame;
 
@@ -17,8 +18,8 @@ type Checked = Result<(), PluginFailure>;
 const TOLERANCE: f64 = 1e-9;
 
 /// # Errors
-/// The first promise of `promised` that the scores of `rows` rows break.
-pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checked {
+/// The first promise of `promised` that the scores of `rows` rows break, or more than `limit` bytes said.
+pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs, limit: usize) -> Checked {
     count("values", scores.values.len(), rows)?;
     finite("values", &scores.values)?;
     let figures = || scores.contributions.iter().chain(&scores.figures);
@@ -45,12 +46,12 @@ pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checke
             adds_up(row, value, &scores.contributions, promised.contributions)?;
         }
     }
-    Ok(())
+    weight::scores(scores, limit)
 }
 
 /// # Errors
-/// The first promise of `promised` that the labels of `rows` rows break.
-pub(crate) fn segments(segments: &Segments, rows: usize, promised: &Outputs) -> Checked {
+/// The first promise of `promised` that the labels of `rows` rows break, or more than `limit` bytes said.
+pub(crate) fn segments(segments: &Segments, rows: usize, promised: &Outputs, limit: usize) -> Checked {
     if let Some(label) = segments.labels.iter().find(|label| !promised.labels.contains(label)) {
         let detail = format!("label {label:?} is not in outputs.labels of the manifest");
         return Err(codes::UNKNOWN_LABEL.because(detail));
@@ -66,7 +67,8 @@ pub(crate) fn segments(segments: &Segments, rows: usize, promised: &Outputs) -> 
         let (codes, weights) = (segments.codes.get(slot.clone()), segments.weights.get(slot));
         labels_of_row(row, codes.unwrap_or_default(), weights.unwrap_or_default(), promised.multiple)?;
     }
-    reasons(&segments.reasons, rows, promised)
+    reasons(&segments.reasons, rows, promised)?;
+    weight::segments(segments, limit)
 }
 
 fn labels_of_row(row: usize, labels: &[u32], weights: &[f64], multiple: bool) -> Checked {
@@ -209,7 +211,7 @@ mod tests {
     fn code(change: impl FnOnce(&mut Scores)) -> &'static str {
         let mut changed = good_scores();
         change(&mut changed);
-        scores(&changed, 2, &promised()).err().map_or("none", |failure| failure.code)
+        scores(&changed, 2, &promised(), 1000).err().map_or("none", |failure| failure.code)
     }
 
     #[test]
@@ -231,6 +233,10 @@ mod tests {
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![1 << 53])), "plugin_out_of_range");
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![i64::MIN])), "plugin_out_of_range");
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Booleans(vec![2])), "plugin_out_of_range");
+        let long = |codes| Column::Texts(Texts { dict: vec!["x".repeat(400)], codes });
+        assert_eq!(code(|s| s.reasons[0].args[0] = long(vec![0])), "none");
+        assert_eq!(code(|s| s.reasons[0] = late(&[0, 0, 0], vec![long(vec![0, 0, 0])])), "plugin_returned_too_much");
+        assert_eq!(code(|s| s.figures[0].code = "x".repeat(600)), "plugin_returned_too_much");
         let text = Texts { dict: vec!["x".into()], codes: vec![1] };
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Texts(text)), "plugin_bad_index");
         assert_eq!(code(|s| s.declined.push(late(&[1], vec![]))), "plugin_bad_declined");
@@ -247,9 +253,9 @@ mod tests {
             contributions: vec![figure("base", &[-1.0]), figure("stage", &[2.0])],
             ..Scores::default()
         };
-        assert!(scores(&answer(1.0 / (1.0 + (-1.0_f64).exp())), 1, &promised).is_ok());
+        assert!(scores(&answer(1.0 / (1.0 + (-1.0_f64).exp())), 1, &promised, 1000).is_ok());
         for value in [0.5, 0.0, 1.0] {
-            let failure = scores(&answer(value), 1, &promised).expect_err("another logit");
+            let failure = scores(&answer(value), 1, &promised, 1000).expect_err("another logit");
             assert_eq!(failure.code, "plugin_contributions_do_not_add_up");
         }
     }
@@ -264,7 +270,7 @@ mod tests {
         };
         change(&mut answer);
         let promised = Outputs { multiple, ..promised() };
-        segments(&answer, 2, &promised).err().map_or("none", |failure| failure.code)
+        segments(&answer, 2, &promised, 1000).err().map_or("none", |failure| failure.code)
     }
 
     #[test]
@@ -283,6 +289,14 @@ mod tests {
         assert_eq!(segment_code(true, |s| s.weights[0] = 0.5), "none");
         assert_eq!(segment_code(true, |s| s.offsets[1] = 2), "none");
         assert_eq!(segment_code(true, |s| s.weights[0] = -0.5), "plugin_out_of_range");
+        let told = Column::Texts(Texts { dict: vec!["x".repeat(600)], codes: vec![0] });
+        let tell = |s: &mut Segments| s.reasons.push(late(&[0], vec![told.clone()]));
+        assert_eq!(segment_code(true, tell), "none");
+        let tell_twice = |s: &mut Segments| {
+            tell(s);
+            (s.codes, s.weights, s.offsets) = (vec![1, 0, 0], vec![1.0; 3], vec![0, 2, 3]);
+        };
+        assert_eq!(segment_code(true, tell_twice), "plugin_returned_too_much");
         assert_eq!(segment_code(true, |s| (s.offsets[1], s.codes[0]) = (2, 0)), "plugin_label_count");
     }
 }
