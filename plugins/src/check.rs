@@ -2,6 +2,7 @@
 
 mod columns;
 mod rows;
+mod weight;
 
 pub(crate) use self::rows::frame;
 
@@ -16,12 +17,9 @@ type Checked = Result<(), PluginFailure>;
 /// Contributions must add up to within this share of the value, or absolutely where the value is below 1.
 const TOLERANCE: f64 = 1e-9;
 
-/// Bytes of an answer whose codes and arguments are written out for each row they are said of, as they are kept.
-const WRITTEN_OUT: usize = 16 << 20;
-
 /// # Errors
-/// The first promise of `promised` that the scores of `rows` rows break.
-pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checked {
+/// The first promise of `promised` that the scores of `rows` rows break, or more than `limit` bytes said.
+pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs, limit: usize) -> Checked {
     count("values", scores.values.len(), rows)?;
     finite("values", &scores.values)?;
     let figures = || scores.contributions.iter().chain(&scores.figures);
@@ -34,8 +32,6 @@ pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checke
     }
     reasons(&scores.reasons, rows, promised)?;
     reasons(&scores.declined, rows, promised)?;
-    let said = written_out(&scores.reasons) + written_out(&scores.declined);
-    bounded(figures().fold(said, |bytes, figure| bytes.saturating_add((figure.code.len() + NUMBER) * rows)))?;
     let declined = declined(&scores.declined, rows)?;
     for (row, (&value, &declined)) in scores.values.iter().zip(&declined).enumerate() {
         if declined {
@@ -50,12 +46,12 @@ pub(crate) fn scores(scores: &Scores, rows: usize, promised: &Outputs) -> Checke
             adds_up(row, value, &scores.contributions, promised.contributions)?;
         }
     }
-    Ok(())
+    weight::scores(scores, limit)
 }
 
 /// # Errors
-/// The first promise of `promised` that the labels of `rows` rows break.
-pub(crate) fn segments(segments: &Segments, rows: usize, promised: &Outputs) -> Checked {
+/// The first promise of `promised` that the labels of `rows` rows break, or more than `limit` bytes said.
+pub(crate) fn segments(segments: &Segments, rows: usize, promised: &Outputs, limit: usize) -> Checked {
     if let Some(label) = segments.labels.iter().find(|label| !promised.labels.contains(label)) {
         let detail = format!("label {label:?} is not in outputs.labels of the manifest");
         return Err(codes::UNKNOWN_LABEL.because(detail));
@@ -72,7 +68,7 @@ pub(crate) fn segments(segments: &Segments, rows: usize, promised: &Outputs) -> 
         labels_of_row(row, codes.unwrap_or_default(), weights.unwrap_or_default(), promised.multiple)?;
     }
     reasons(&segments.reasons, rows, promised)?;
-    bounded(written_out(&segments.reasons))
+    weight::segments(segments, limit)
 }
 
 fn labels_of_row(row: usize, labels: &[u32], weights: &[f64], multiple: bool) -> Checked {
@@ -151,32 +147,11 @@ fn reasons(reasons: &[Reason], rows: usize, promised: &Outputs) -> Checked {
         }
         let name = format!("reason {}", reason.code);
         columns::codes(&name, &reason.rows, rows)?;
-        if reason.rows.iter().collect::<BTreeSet<_>>().len() < reason.rows.len() {
-            return Err(codes::REPEATED_CODE.because(format!("{name} is given twice for one row")));
-        }
         for (position, arg) in reason.args.iter().enumerate() {
             columns::column(&format!("argument {position} of {name}"), arg, reason.rows.len())?;
         }
     }
     Ok(())
-}
-
-/// A number and what stands around it.
-const NUMBER: usize = 24;
-
-/// Bytes of the reasons as they are kept: each row has its own.
-fn written_out(reasons: &[Reason]) -> usize {
-    let arguments = |reason: &Reason| reason.args.iter().map(columns::written_out).fold(0, usize::saturating_add);
-    let one = |reason: &Reason| ((reason.code.len() + NUMBER) * reason.rows.len()).saturating_add(arguments(reason));
-    reasons.iter().map(one).fold(0, usize::saturating_add)
-}
-
-fn bounded(bytes: usize) -> Checked {
-    if bytes <= WRITTEN_OUT {
-        return Ok(());
-    }
-    let detail = format!("codes and arguments come to {bytes} bytes for all rows, the limit is {WRITTEN_OUT}");
-    Err(codes::RETURNED_TOO_MUCH.because(detail))
 }
 
 /// Whether each row is declined.
@@ -236,7 +211,7 @@ mod tests {
     fn code(change: impl FnOnce(&mut Scores)) -> &'static str {
         let mut changed = good_scores();
         change(&mut changed);
-        scores(&changed, 2, &promised()).err().map_or("none", |failure| failure.code)
+        scores(&changed, 2, &promised(), 1000).err().map_or("none", |failure| failure.code)
     }
 
     #[test]
@@ -258,10 +233,10 @@ mod tests {
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![1 << 53])), "plugin_out_of_range");
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Integers(vec![i64::MIN])), "plugin_out_of_range");
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Booleans(vec![2])), "plugin_out_of_range");
-        assert_eq!(code(|s| (s.reasons[0].rows, s.reasons[0].args) = (vec![0, 0], vec![])), "plugin_repeated_code");
-        let long = Texts { dict: vec!["x".repeat(WRITTEN_OUT)], codes: vec![0] };
-        assert_eq!(code(|s| s.reasons[0].args[0] = Column::Texts(long)), "plugin_returned_too_much");
-        assert_eq!(code(|s| s.figures[0].code = "x".repeat(WRITTEN_OUT / 2)), "plugin_returned_too_much");
+        let long = |codes| Column::Texts(Texts { dict: vec!["x".repeat(400)], codes });
+        assert_eq!(code(|s| s.reasons[0].args[0] = long(vec![0])), "none");
+        assert_eq!(code(|s| s.reasons[0] = late(&[0, 0, 0], vec![long(vec![0, 0, 0])])), "plugin_returned_too_much");
+        assert_eq!(code(|s| s.figures[0].code = "x".repeat(600)), "plugin_returned_too_much");
         let text = Texts { dict: vec!["x".into()], codes: vec![1] };
         assert_eq!(code(|s| s.reasons[0].args[0] = Column::Texts(text)), "plugin_bad_index");
         assert_eq!(code(|s| s.declined.push(late(&[1], vec![]))), "plugin_bad_declined");
@@ -278,9 +253,9 @@ mod tests {
             contributions: vec![figure("base", &[-1.0]), figure("stage", &[2.0])],
             ..Scores::default()
         };
-        assert!(scores(&answer(1.0 / (1.0 + (-1.0_f64).exp())), 1, &promised).is_ok());
+        assert!(scores(&answer(1.0 / (1.0 + (-1.0_f64).exp())), 1, &promised, 1000).is_ok());
         for value in [0.5, 0.0, 1.0] {
-            let failure = scores(&answer(value), 1, &promised).expect_err("another logit");
+            let failure = scores(&answer(value), 1, &promised, 1000).expect_err("another logit");
             assert_eq!(failure.code, "plugin_contributions_do_not_add_up");
         }
     }
@@ -295,7 +270,7 @@ mod tests {
         };
         change(&mut answer);
         let promised = Outputs { multiple, ..promised() };
-        segments(&answer, 2, &promised).err().map_or("none", |failure| failure.code)
+        segments(&answer, 2, &promised, 1000).err().map_or("none", |failure| failure.code)
     }
 
     #[test]
@@ -314,6 +289,14 @@ mod tests {
         assert_eq!(segment_code(true, |s| s.weights[0] = 0.5), "none");
         assert_eq!(segment_code(true, |s| s.offsets[1] = 2), "none");
         assert_eq!(segment_code(true, |s| s.weights[0] = -0.5), "plugin_out_of_range");
+        let told = Column::Texts(Texts { dict: vec!["x".repeat(600)], codes: vec![0] });
+        let tell = |s: &mut Segments| s.reasons.push(late(&[0], vec![told.clone()]));
+        assert_eq!(segment_code(true, tell), "none");
+        let tell_twice = |s: &mut Segments| {
+            tell(s);
+            (s.codes, s.weights, s.offsets) = (vec![1, 0, 0], vec![1.0; 3], vec![0, 2, 3]);
+        };
+        assert_eq!(segment_code(true, tell_twice), "plugin_returned_too_much");
         assert_eq!(segment_code(true, |s| (s.offsets[1], s.codes[0]) = (2, 0)), "plugin_label_count");
     }
 }

@@ -82,7 +82,7 @@ impl Host {
         let (mut session, instance) = self.start::<K>(&loaded, &artefact, &config, &context, rows)?;
         let frame = frame.into();
         let output = session.run(self.limits.time_for(rows), |store| K::call(&instance, store, &frame))?;
-        K::check(&output, rows as usize, manifest)?;
+        K::check(&output, rows as usize, manifest, self.limits.guest_bytes)?;
         Ok(session.answer(output))
     }
 

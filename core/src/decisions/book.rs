@@ -94,6 +94,7 @@ pub async fn page(unit: &Unit<'_>, plan: &Plan, page: &Page, answers: &[Answer])
     for (of, rows) in [(&SCORES, scores), (&LABELS, labels), (&NOT_SCORED, silent)] {
         put(unit, plan, of, rows).await?;
     }
+    // also where the plugin gives one label only: its former release may have given several
     for (count, subjects) in counts {
         let beyond = col("position").gte(i64::try_from(count).unwrap_or(i64::MAX));
         withdraw(unit, plan, &LABELS, col("subject_id").is_in(subjects).and(beyond)).await?;

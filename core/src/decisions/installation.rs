@@ -198,9 +198,9 @@ async fn check(cx: &Context, setup: &Setup) -> Result<()> {
         let detail = format!("{} is only: {}", setup.plugin.name, kinds.join(", "));
         broken.push(Violation::field("kind", Code::InvalidValue, detail));
     }
-    // what is decided is told by the ids of other systems
-    let possible = |shape: &Shape| shape.scope != Scope::Subject && shape.column("external_id").is_some();
-    let subject = cx.kind(&setup.subject).filter(|resource| possible(resource.shape()));
+    // what is decided about a record is told with its key in other systems
+    let decidable = |shape: &Shape| shape.scope != Scope::Subject && shape.column("external_id").is_some();
+    let subject = cx.kind(&setup.subject).filter(|resource| decidable(resource.shape()));
     if let Some(subject) = subject {
         let bindings = setup.bindings.as_object().cloned().unwrap_or_default();
         broken.extend(binding::sources(&setup.manifest, subject.shape(), &bindings).err().into_iter().flatten());
@@ -209,7 +209,8 @@ async fn check(cx: &Context, setup: &Setup) -> Result<()> {
             other => drop(other?),
         }
     } else {
-        let detail = unknown("kind", &setup.subject, cx.shapes().filter(|s| possible(s)).map(|shape| &*shape.name));
+        let detail =
+            unknown("kind", &setup.subject, cx.shapes().filter(|shape| decidable(shape)).map(|shape| &*shape.name));
         broken.push(Violation::field("subject", Code::InvalidValue, detail));
     }
     broken.extend(config::fits(&setup.manifest, &setup.config).err().into_iter().flatten());

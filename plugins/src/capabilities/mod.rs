@@ -34,8 +34,13 @@ pub(crate) trait Kind: Sized {
     fn call(instance: &Self::Instance, store: &mut Store<State>, rows: &frame::Frame) -> Said<Self::Output>;
 
     /// # Errors
-    /// The answer is not what the manifest promises about `rows` rows.
-    fn check(output: &Self::Output, rows: usize, manifest: &Manifest) -> std::result::Result<(), PluginFailure>;
+    /// The answer is not what the manifest promises about `rows` rows, or says more than `limit` bytes of them.
+    fn check(
+        output: &Self::Output,
+        rows: usize,
+        manifest: &Manifest,
+        limit: usize,
+    ) -> std::result::Result<(), PluginFailure>;
 }
 
 /// What one component offers of all kinds, linked once.

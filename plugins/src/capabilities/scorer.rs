@@ -49,8 +49,13 @@ impl Kind for Scorer {
         Ok(instance.ripen_score_scorer().call_score(store, rows)?.map(Into::into))
     }
 
-    fn check(output: &Scores, rows: usize, manifest: &Manifest) -> std::result::Result<(), PluginFailure> {
-        check::scores(output, rows, &manifest.outputs)
+    fn check(
+        output: &Scores,
+        rows: usize,
+        manifest: &Manifest,
+        limit: usize,
+    ) -> std::result::Result<(), PluginFailure> {
+        check::scores(output, rows, &manifest.outputs, limit)
     }
 }
 

@@ -49,8 +49,13 @@ impl Kind for Segmenter {
         Ok(instance.ripen_segment_segmenter().call_segment(store, rows)?.map(Into::into))
     }
 
-    fn check(output: &Segments, rows: usize, manifest: &Manifest) -> std::result::Result<(), PluginFailure> {
-        check::segments(output, rows, &manifest.outputs)
+    fn check(
+        output: &Segments,
+        rows: usize,
+        manifest: &Manifest,
+        limit: usize,
+    ) -> std::result::Result<(), PluginFailure> {
+        check::segments(output, rows, &manifest.outputs, limit)
     }
 }
 

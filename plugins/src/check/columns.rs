@@ -2,7 +2,7 @@
 
 use ripen_core::ports::{Column, Series, Texts, Words};
 
-use super::{Checked, NUMBER, count, finite};
+use super::{Checked, count, finite};
 use crate::codes;
 
 /// Largest whole number that a double holds exactly with all below it; what JavaScript guests see.
@@ -34,21 +34,6 @@ pub(super) fn column(name: &str, column: &Column, rows: usize) -> Checked {
             self::offsets(name, offsets, rows, values.len())?;
             finite(name, values)
         }
-    }
-}
-
-/// Bytes of the column with each text written out as often as it is said.
-pub(super) fn written_out(column: &Column) -> usize {
-    let texts = |dict: &[String], codes: &[u32]| {
-        let length = |code: &u32| dict.get(*code as usize).map_or(0, String::len) + NUMBER;
-        codes.iter().map(length).fold(0, usize::saturating_add)
-    };
-    match column {
-        Column::Numbers(values) => values.len() * NUMBER,
-        Column::Integers(values) => values.len() * NUMBER,
-        Column::Booleans(values) => values.len() * NUMBER,
-        Column::Texts(Texts { dict, codes }) | Column::Words(Words { dict, codes, .. }) => texts(dict, codes),
-        Column::Series(Series { values, .. }) => values.len() * NUMBER,
     }
 }
 
