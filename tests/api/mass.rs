@@ -268,8 +268,8 @@ fn a_value_that_one_record_left_to_another_goes_back_from_hand_to_hand() {
         let mapping: Json = mapping.into_iter().collect();
         let spec = json!({"kind": "account", "mode": "upsert", "match": "external_id", "mapping": mapping});
         // the last row of a page of the import and the first of the next
-        let new: String = (0..999).map(|n| format!("n{n},New,\n")).collect();
-        let file = format!("external_id,name,custom.code\n{new}a,First,y\nb,Second,x\n");
+        let new = (0..999).map(|n| format!("n{n},New,")).collect::<Vec<_>>().join("\n");
+        let file = format!("external_id,name,custom.code\n{new}\na,First,y\nb,Second,x\n");
         let (result, place) = imported(&admin, &spec, file).await;
         assert_eq!((&result["updated"], &result["failed"]), (&json!(2), &json!(0)), "{result}");
         let (undone, at) = undo(&admin, &place).await;
