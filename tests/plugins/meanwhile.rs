@@ -1,5 +1,7 @@
 //! What happens to an installation while a run of it is under way, and facts that no plugin can be sent.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use serde_json::{Value as Json, json};
 
@@ -57,6 +59,31 @@ fn a_run_ends_where_a_newer_configuration_has_been_applied() {
         assert!(job["problem"]["detail"].as_str().unwrap().contains("newer configuration"), "{job:#}");
         let scores = all(&admin, "/v1/scores", "value >= 0", None).await;
         assert!(!scores.is_empty() && scores.iter().all(|score| score["config_version"] == 2));
+    });
+}
+
+#[test]
+fn a_run_that_failed_with_its_database_says_so_and_goes_on_when_it_is_told_to() {
+    on_both(|server| async move {
+        let admin = server.as_admin().await;
+        let asked = under_way(&server, &admin).await.expect(202);
+        server.fails("score", true).await;
+        let (job, run) = (format!("/v1/jobs/{}", asked.id()), format!("/v1/plugin-runs/{}", asked.id()));
+        while admin.get(&job).await.expect(200).json["state"] != "failed" {
+            put_off(&server).await;
+            server.clock.advance(TimeDelta::seconds(30));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let failed = admin.get(&run).await.expect(200).json;
+        assert_eq!((&failed["ended"], &failed["problem"]), (&json!("failed"), &json!("database_unavailable")));
+        server.fails("score", false).await;
+        admin.post(&format!("{job}/retry"), json!({})).await.expect(202);
+        while admin.get(&job).await.expect(200).json["state"] != "succeeded" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let done = admin.get(&run).await.expect(200).json;
+        assert_eq!((&done["ended"], &done["problem"]), (&json!("succeeded"), &json!(null)));
+        assert!(!all(&admin, "/v1/scores", "value >= 0", None).await.is_empty());
     });
 }
 

@@ -67,19 +67,11 @@ impl Work for PluginRun {
     }
 
     async fn run(&self, job: &Running) -> Result<Json> {
-        let plan = match Plan::load(&job.cx, job.id).await {
-            Err(error) if !matches!(error, Error::Database(_)) => {
-                let unit = job.cx.begin().await?;
-                ended(&unit, job.id, Some(&error)).await?;
-                unit.commit().await?;
-                return Err(error);
-            }
-            plan => plan?,
-        };
+        let plan = Plan::load(&job.cx, job.id).await?;
         let mut at = Checkpoint::deserialize(&job.checkpoint)
             .map_err(|source| Error::internal("a checkpoint can be read", source))?;
         match pages(job, &plan, &mut at).await {
-            Err(error) if !matches!(error, Error::Database(_)) => {
+            Err(error) if !may_go_on(&error) => {
                 failed(job, &plan, &at, &error).await?;
                 Err(error)
             }
@@ -263,7 +255,7 @@ async fn finish(job: &Running, plan: &Plan, at: &Checkpoint) -> Result<Json> {
         Mode::Apply => {}
         Mode::Simulate | Mode::Backtest => compare::clear(&unit, plan.run.id).await?,
     }
-    let ended = json!({"ended": Outcome::Succeeded, "result": done.result});
+    let ended = json!({"ended": Outcome::Succeeded, "problem": null, "result": done.result});
     record(&unit, plan.run.id, done.figures(ended)).await?;
     job.save(&unit, done.progress(), &done.json()).await?;
     unit.commit().await?;
@@ -286,8 +278,13 @@ async fn failed(job: &Running, plan: &Plan, at: &Checkpoint, error: &Error) -> R
     Ok(())
 }
 
-/// The job of this id was ended by somebody, from under whoever works on it, or failed before anybody did: a run says so
-/// itself, what it had gathered to compare is let go, and what its installation decided is the last that is known where it was
+/// No fault of the run's: its job is kept, and may be told to go on from its last page.
+fn may_go_on(error: &Error) -> bool {
+    matches!(error, Error::Database(_) | Error::Internal { .. })
+}
+
+/// The job of this id was ended by somebody, from under whoever works on it, or has failed: a run says so itself, what it had
+/// gathered to compare is let go unless it may go on, and what its installation decided is the last that is known where it was
 /// to decide and failed. Jobs that are no runs are passed over.
 ///
 /// # Errors
@@ -303,7 +300,9 @@ pub async fn ended(unit: &Unit<'_>, job: Uuid, failure: Option<&Error>) -> Resul
             None => json!({"ended": Outcome::Cancelled}),
         };
         record(unit, job, object(ended)).await?;
-        compare::clear(unit, job).await?;
+        if !failure.is_some_and(may_go_on) {
+            compare::clear(unit, job).await?;
+        }
     }
     Ok(())
 }

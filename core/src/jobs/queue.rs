@@ -259,19 +259,19 @@ pub(super) async fn revive(unit: &Unit<'_>, id: Uuid) -> Result<bool> {
     Ok(true)
 }
 
-/// Gives up jobs that have been buried for long.
+/// Gives up jobs that have been buried for long, and what runs among them had gathered.
 pub(super) async fn forget_buried(world: &World) -> Result<()> {
     let old = Query::select()
         .column(Alias::new("id"))
         .from(Alias::new("job"))
         .and_where(col("finished_at").lt(now(world) - KEPT))
         .take();
-    let delete = Query::delete()
-        .from_table(queue())
-        .and_where(col("due_at").eq(never()))
-        .and_where(col("job_id").in_subquery(old))
-        .take();
-    world.store.write.execute(&delete).await?;
+    let buried = col("due_at").eq(never()).and(col("job_id").in_subquery(old));
+    let runs = Query::select().column(Alias::new("job_id")).from(queue()).and_where(buried.clone()).take();
+    let gathered =
+        Query::delete().from_table(Alias::new("run_result")).and_where(col("run_id").in_subquery(runs)).take();
+    world.store.write.execute(&gathered).await?;
+    world.store.write.execute(&Query::delete().from_table(queue()).and_where(buried).take()).await?;
     Ok(())
 }
 

@@ -187,6 +187,7 @@ impl Runner {
             }
             // no fault of the job's: once the cause is mended it can go on
             Err(error @ (Error::Database(_) | Error::Internal { .. })) => {
+                logged("end a run", self.end_run(&claim, &error).await);
                 queue::bury(&self.world, &claim, problem(&error)).await
             }
             Err(error) => {
@@ -211,7 +212,7 @@ impl Runner {
         }
     }
 
-    /// A run whose job failed before it began says so too.
+    /// A run whose job has failed says so too, where it could not itself.
     async fn end_run(&self, claim: &Claim, error: &Error) -> Result<()> {
         let cx = self.context(claim.tenant, None, None, claim.id).await?;
         let unit = cx.begin().await?;
