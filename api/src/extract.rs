@@ -34,7 +34,7 @@ use crate::{
 };
 
 pub use self::body::{Body, Component, Draft, Large, NoBody};
-pub(crate) use self::body::{MANY, UPLOAD_TIME, limit};
+pub(crate) use self::body::{MANY, UPLOAD_TIME, limit, parsed};
 
 type Extracted<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
@@ -209,9 +209,9 @@ impl FromRequest for Id {
     type Future = Extracted<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (caller, text) = (Caller::from_request(request, payload), request.match_info().query("id").to_owned());
+        let name = Name::from_request(request, payload);
         Box::pin(async move {
-            caller.await?; // who asks, and whether there is such a path, comes first, however long that takes
+            let Name(text) = name.await?;
             let id = Uuid::try_parse(&text).ok().filter(|_| text.len() == 36);
             let none = || Error::NotFound { what: format!("id `{text}` is not a UUID; a record with it") }.into();
             id.map(Self).ok_or_else(none)
@@ -229,7 +229,7 @@ impl FromRequest for Name {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (caller, text) = (Caller::from_request(request, payload), request.match_info().query("id").to_owned());
         Box::pin(async move {
-            caller.await?; // as for an id
+            caller.await?; // who asks, and whether there is such a path, comes first, however long that takes
             if text.contains('\0') {
                 return Err(Error::NotFound { what: format!("a record with the id or key `{text}`") }.into());
             }

@@ -6,7 +6,6 @@ pub mod extract;
 mod head;
 mod health;
 mod idempotency;
-mod json;
 mod log;
 mod metrics;
 mod openapi;

@@ -178,13 +178,18 @@ fn what_readers_or_databases_take_differently_costs_its_row_and_no_more() {
             r#"{"id":"4","name":"A","name":"B"}"#,
             r#"{"id":"5","name":"E","address":{"city":"a\u0000b"}}"#,
             r#"{"id":"6","name":"F","address":{"city":"Oslo"}}"#,
+            r#"{"id":"9","name":"I","address":{"city":"Oslo","city":"Rome"}}"#,
             r#"["7","G"]"#,
             r#""8""#,
         ];
         let mapping = json!({"billing_address": column("address")});
         let (result, place) = imported(&admin, &spec("ndjson", &mapping), lines.join("\n")).await;
-        assert_eq!((&result["created"], &result["failed"]), (&json!(1), &json!(5)), "{result}");
-        let told = [unreadable(1), unreadable(2), (3, "invalid_value".to_owned()), unreadable(5), unreadable(6)];
+        assert_eq!((&result["created"], &result["failed"]), (&json!(1), &json!(6)), "{result}");
+        assert_eq!(places(&admin, &place).await, [1, 2, 3, 5, 6, 7].map(unreadable));
+        let cells = "id,name,address\n10,J,\"{\"\"city\"\": \"\"a\\u0000b\"\"}\"\n";
+        let (result, place) = imported(&admin, &spec("csv", &mapping), cells).await;
+        assert_eq!((&result["created"], &result["failed"]), (&json!(0), &json!(1)), "{result}");
+        let told = [(2, "invalid_value".to_owned())];
         assert_eq!(places(&admin, &place).await, told);
         let keys = accounts(&admin, "external_id").await;
         assert_eq!(keys, ["2", "6"].map(|key| json!({"external_id": key})));

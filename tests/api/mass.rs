@@ -198,7 +198,7 @@ fn what_no_record_can_take_is_refused_at_its_place_inside_of_a_field() {
 }
 
 #[test]
-fn a_record_under_an_id_of_the_future_is_there_and_one_made_later_is_not() {
+fn a_record_under_an_id_of_the_future_is_taken_too() {
     on_both(|server| async move {
         let admin = server.as_admin().await;
         let next_year = "019c0f5a-9c00-7000-8000-0000000000aa";

@@ -6,7 +6,6 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     hostile::talk,
-    imports::{errors, imported, post},
     openapi::{document, operations},
     roles::someone,
     support::{Answer, PASSWORD, on_both},
@@ -232,36 +231,5 @@ fn a_text_with_a_nul_character_is_refused_wherever_it_comes_from() {
             let request = if method == "PATCH" { request.json(&json!({"config": {}})) } else { request };
             assert_eq!(admin.send(request).await.expect(404).problem(), "not_found", "{method} {path}");
         }
-    });
-}
-
-#[test]
-fn of_a_file_a_row_with_a_nul_character_is_refused_alone() {
-    on_both(|server| async move {
-        let admin = server.as_admin().await;
-        let mapping = json!({"name": {"column": "name"}, "billing_address": {"column": "address"}});
-        let csv = json!({"kind": "account", "mapping": mapping});
-        let ndjson = json!({"kind": "account", "format": "ndjson", "mapping": mapping});
-        let lines = r#"{"name": "One", "address": {"street": "a\u0000b"}}
-{"name": "T\u0000wo"}
-{"name": "Three", "address": {"street": "\\u0000"}}
-"#;
-        for (spec, file, refused) in [
-            (
-                &csv,
-                "name,address\nO\0ne,\nTwo,\"{\"\"street\"\": \"\"a\\u0000b\"\"}\"\nThree,\n",
-                [(2, "unreadable_row"), (3, "invalid_value")],
-            ),
-            (&ndjson, lines, [(1, "invalid_value"), (2, "unreadable_row")]),
-        ] {
-            let (result, place) = imported(&admin, spec, file).await;
-            assert_eq!((&result["created"], &result["failed"]), (&json!(1), &json!(2)), "{result}");
-            let told = errors(&admin, &place).await;
-            let told: Vec<_> =
-                told.iter().map(|e| (e["line"].as_i64().unwrap(), e["code"].as_str().unwrap())).collect();
-            assert_eq!(told, refused);
-        }
-        let header = post(&admin, &csv, "name,address,x\0\nOne,,\n").await.expect(422);
-        assert_eq!(header.errors(), [("/file", "unreadable_file")]);
     });
 }

@@ -7,12 +7,13 @@ use futures::StreamExt;
 use ripen_core::{
     decisions::LARGEST,
     error::{Code, Error, Violation, enough, nearest},
+    values::json::strict,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json};
 
 use super::{Extracted, app, attempt};
-use crate::{json, problem::Problem};
+use crate::problem::Problem;
 
 /// What a body of JSON is called: a merge patch may say what it is.
 fn json_types(method: &Method) -> &'static [&'static str] {
@@ -31,7 +32,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = bytes(request, payload, json_types(request.method()), None);
-        Box::pin(async move { Ok(Self(typed(json::parse(&bytes.await?)?)?)) })
+        Box::pin(async move { Ok(Self(typed(parsed(&bytes.await?)?)?)) })
     }
 }
 
@@ -44,7 +45,7 @@ impl FromRequest for Draft {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = bytes(request, payload, json_types(request.method()), None);
-        Box::pin(async move { Ok(Self(object(json::parse(&bytes.await?)?)?)) })
+        Box::pin(async move { Ok(Self(object(parsed(&bytes.await?)?)?)) })
     }
 }
 
@@ -70,7 +71,7 @@ impl FromRequest for NoBody {
             let bytes = bytes.await?;
             if !bytes.is_empty() {
                 is_of(&given, json_types(&Method::POST))?;
-                typed::<Option<Nothing>>(json::parse(&bytes)?)?;
+                typed::<Option<Nothing>>(parsed(&bytes)?)?;
             }
             Ok(Self)
         })
@@ -89,8 +90,13 @@ impl FromRequest for Large {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = bytes(request, payload, &["application/json"], Some(MANY));
-        Box::pin(async move { Ok(Self(object(json::parse(&bytes.await?)?)?)) })
+        Box::pin(async move { Ok(Self(object(parsed(&bytes.await?)?)?)) })
     }
+}
+
+/// JSON of a request, read strictly.
+pub(crate) fn parsed(bytes: &[u8]) -> Result<Json, Error> {
+    strict(bytes).map_err(|(code, detail)| Error::malformed("body", code, detail))
 }
 
 fn object(value: Json) -> Result<Map<String, Json>, Error> {

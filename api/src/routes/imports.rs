@@ -17,8 +17,7 @@ use uuid::Uuid;
 use super::jobs::accepted;
 use crate::{
     Problem,
-    extract::{Caller, Parameters, limit},
-    json,
+    extract::{Caller, Parameters, limit, parsed},
     server::App,
 };
 
@@ -161,7 +160,7 @@ async fn received(cx: &Context, form: &mut Multipart) -> Result<Uuid> {
     let text = spec.bytes(SPEC).await.map_err(too_long)?.map_err(|error| broken(&error))?;
     drop(spec);
     read(cx, &text);
-    let mut upload = Upload::begin(cx, json::parse(&text)?).await?;
+    let mut upload = Upload::begin(cx, parsed(&text)?).await?;
     match sent(cx, form, &mut upload).await {
         Ok(()) => upload.finish().await,
         Err(error) => {

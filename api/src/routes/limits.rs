@@ -9,6 +9,7 @@ use ripen_core::{
         MAX_DEPTH, MAX_NAMES, aggregate, batch, custom::MAX_INDEXED, erase, feed, filter, merge, parts, read, search,
     },
     idempotency, import,
+    values::json::DEPTH,
 };
 use serde_json::{Value as Json, json};
 use utoipa::OpenApi;
@@ -16,7 +17,6 @@ use utoipa::OpenApi;
 use crate::{
     Problem,
     extract::{Caller, MANY, Parameters, UPLOAD_TIME},
-    json::DEPTH,
     routes::imports::SPEC,
     server::App,
 };

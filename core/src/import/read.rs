@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     context::Tenant,
     engine::{FieldType, date, instant, print_instant},
+    values::json::strict,
 };
 
 /// How numbers or times of a column are written, where it is not the usual way.
@@ -94,18 +95,7 @@ pub fn value(text: &str, kind: &FieldType, writing: Option<&Writing>, tenant: &T
 }
 
 fn parsed_json(text: &str) -> Result<Json, String> {
-    let json = serde_json::from_str(text).map_err(|source| format!("is not JSON: {source}"))?;
-    if has_nul(&json) { Err("must not contain a NUL character".to_owned()) } else { Ok(json) }
-}
-
-/// Whether a text within it has the one character that PostgreSQL stores nowhere.
-fn has_nul(json: &Json) -> bool {
-    match json {
-        Json::String(text) => text.contains('\0'),
-        Json::Array(all) => all.iter().any(has_nul),
-        Json::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
-        _ => false,
-    }
+    strict(text.as_bytes()).map_err(|(_, detail)| format!("is not JSON: {detail}"))
 }
 
 fn boolean(text: &str) -> Result<bool, String> {

@@ -1,13 +1,10 @@
 //! The stored file as rows of the cells that the mapping reads.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use encoding_rs::Encoding;
-use serde::{
-    Deserialize, Serialize,
-    de::{Deserializer, Error as _, MapAccess, Visitor},
-};
-use serde_json::{Map, Number, Value as Json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value as Json};
 use uuid::Uuid;
 
 use super::{
@@ -19,6 +16,7 @@ use crate::{
     context::Context,
     error::{Code, Error, Result, Violation, unknown},
     jobs::input,
+    values::json::strict,
 };
 
 /// One cell. CSV knows no difference between nothing and an empty text.
@@ -144,8 +142,10 @@ impl Layout {
         {
             return Err(reason);
         }
-        let Members(members) =
-            serde_json::from_str(&text).map_err(|source| format!("is not a JSON object: {source}"))?;
+        let wrong = |detail| format!("is not a JSON object: {detail}");
+        let Json::Object(members) = strict(text.as_bytes()).map_err(|(_, detail)| wrong(detail))? else {
+            return Err(wrong("it is of another type".to_owned()));
+        };
         let cell = |column: &String| match members.get(column) {
             None => Cell::Absent,
             Some(Json::Null) => Cell::Empty,
@@ -161,34 +161,6 @@ impl Layout {
 /// Without an exponent, as people write numbers.
 fn plain(number: &Number) -> String {
     number.as_f64().filter(|_| number.is_f64()).map_or_else(|| number.to_string(), |number| number.to_string())
-}
-
-/// A JSON object with no key twice: readers differ in which of the two they take.
-struct Members(Map<String, Json>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Map::new();
-                while let Some((key, value)) = map.next_entry::<String, Json>()? {
-                    if members.contains_key(&key) {
-                        return Err(A::Error::custom(format_args!("the key {key:?} comes twice")));
-                    }
-                    members.insert(key, value);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
 }
 
 fn places(spec: &Spec, header: &[String]) -> Result<Vec<usize>> {

@@ -2,6 +2,7 @@
 //! read back: a rule made stricter must not hide what is already there.
 
 mod currency;
+pub mod json;
 mod money;
 mod number;
 mod reach;

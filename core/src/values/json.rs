@@ -1,11 +1,12 @@
-//! JSON as callers may send it: no key twice, no deeper than the limit, no NUL in any text. Anything else would be read
+//! JSON as callers may send it, in bodies and in files: no key twice, no deeper than the limit, no NUL in any text. Anything else would be read
 //! differently by different readers, and stored by one database alone.
 
 use std::fmt;
 
-use ripen_core::error::{Code, Error};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value as Json};
+
+use crate::error::Code;
 
 /// Objects and lists within each other.
 pub const DEPTH: usize = 64;
@@ -14,16 +15,15 @@ const TOO_DEEP: &str = "nested deeper than";
 const NUL: &str = "a text has a NUL character";
 
 /// # Errors
-/// `Malformed` with line and column.
-pub fn parse(bytes: &[u8]) -> Result<Json, Error> {
+/// What is wrong, and what it says with line and column.
+pub fn strict(bytes: &[u8]) -> Result<Json, (Code, String)> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { left: DEPTH }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| {
         let text = error.to_string();
         let known = [(TOO_DEEP, Code::JsonTooDeep), (NUL, Code::InvalidValue)];
         let known = known.into_iter().find(|(beginning, _)| text.starts_with(beginning));
-        let code = known.map_or(Code::MalformedJson, |(_, code)| code);
-        Error::malformed("body", code, text)
+        (known.map_or(Code::MalformedJson, |(_, code)| code), text)
     })
 }
 
@@ -113,21 +113,17 @@ fn plain<E: serde::de::Error>(text: &str) -> Result<&str, E> {
 
 #[cfg(test)]
 mod tests {
-    use ripen_core::error::{Code, Error};
-
-    use super::{DEPTH, parse};
+    use super::{DEPTH, strict};
+    use crate::error::Code;
 
     fn refused(text: &str) -> Code {
-        match parse(text.as_bytes()) {
-            Err(Error::Malformed(violations)) => violations[0].code,
-            other => panic!("{other:?}"),
-        }
+        strict(text.as_bytes()).unwrap_err().0
     }
 
     #[test]
     fn values_are_read_as_they_are() {
         let text = r#"{"a":[1,-2,2.5,true,null,"é"],"b":{"c":18446744073709551615}}"#;
-        assert_eq!(parse(text.as_bytes()).unwrap().to_string(), text);
+        assert_eq!(strict(text.as_bytes()).unwrap().to_string(), text);
     }
 
     #[test]
@@ -143,7 +139,7 @@ mod tests {
     #[test]
     fn depth_ends_exactly_at_the_limit() {
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
-        assert!(parse(nested(DEPTH).as_bytes()).is_ok());
+        assert!(strict(nested(DEPTH).as_bytes()).is_ok());
         assert_eq!(refused(&nested(DEPTH + 1)), Code::JsonTooDeep);
         assert_eq!(refused(&nested(100_000)), Code::JsonTooDeep);
     }
